@@ -1,0 +1,94 @@
+"""The errors a user of the platform may see, and nothing else.
+
+An error says what was found, where, what was expected and what to do. It never holds a value that could be
+personal: callers pass file names, line numbers and item keys, not cell contents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class KodomoError(Exception):
+    """Base of every error that is somebody's to mend, not a defect of the platform."""
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        action: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.action = action
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [self.what if self.where is None else f"{self.where}: {self.what}"]
+        if self.expected:
+            lines.append(f"  expected: {self.expected}")
+        if self.action:
+            lines.append(f"  what to do: {self.action}")
+        return "\n".join(lines)
+
+
+class UsageError(KodomoError):
+    """A command was called in a way it does not know."""
+
+    exit_code = 2
+
+
+class ConfigurationError(KodomoError):
+    """A setting or an environment variable is wrong."""
+
+
+class CatalogError(KodomoError):
+    """The catalogue does not hold together."""
+
+
+class MunicipalityError(KodomoError):
+    """A municipality's file is wrong or missing."""
+
+
+class ExtractError(KodomoError):
+    """A source file cannot be taken in."""
+
+
+class LinkageError(KodomoError):
+    """Identity records cannot be linked."""
+
+
+class QualityError(KodomoError):
+    """A quality suite cannot be loaded or run."""
+
+
+class ScoringError(KodomoError):
+    """A theme, a model or a score cannot be used or made."""
+
+
+class PublishingError(KodomoError):
+    """A snapshot cannot be written, found or verified."""
+
+
+class OperationsError(KodomoError):
+    """The operations database cannot be reached or refuses a change."""
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing wrong in one file, for commands that report all faults instead of the first."""
+
+    file: Path
+    line: int | None
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        position = f"{self.file}:{self.line}" if self.line is not None else str(self.file)
+        return f"{position}: {self.where}: {self.message}" if self.where else f"{position}: {self.message}"

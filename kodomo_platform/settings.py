@@ -1,0 +1,128 @@
+"""Where things live. The only module that reads the environment.
+
+Every path hangs off one home folder (``KODOMO_HOME``, default ``~/.kodomo``). Nothing here creates a folder or opens a
+file: rooms do that when they write.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kodomo_platform.errors import ConfigurationError
+
+_CODE = re.compile(r"[0-9]{6}")
+
+# Every library in the house that would phone home, told not to: municipal networks are closed (house rule 12).
+_NO_TELEMETRY = {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def municipality_code(code: str) -> str:
+    """Return ``code`` if it can be one (six digits), so that it is safe as a folder name; else raise."""
+    if not _CODE.fullmatch(code):
+        raise ConfigurationError(
+            "not a municipality code",
+            expected="six digits, e.g. 112241 (five digits and a check digit)",
+            action="see `kodomo municipality list` for the codes that are known",
+        )
+    return code
+
+
+class Settings(BaseSettings):
+    """Paths and addresses, from ``KODOMO_*`` variables."""
+
+    model_config = SettingsConfigDict(env_prefix="KODOMO_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".kodomo")
+    operations_url_override: str | None = Field(default=None, validation_alias="KODOMO_OPERATIONS_URL")
+    mlflow_tracking_uri_override: str | None = Field(default=None, validation_alias="KODOMO_MLFLOW_TRACKING_URI")
+    memory_limit: str = "4GB"
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 2)
+
+    @property
+    def landing(self) -> Path:
+        """``landing/<code>/<extract_date>/<file>``, written by the sources' holders."""
+        return self.home / "landing"
+
+    @property
+    def archive(self) -> Path:
+        """``archive/<code>/<sha256>``: the bytes of every file ever loaded."""
+        return self.home / "archive"
+
+    @property
+    def warehouse_dir(self) -> Path:
+        return self.home / "warehouse"
+
+    def warehouse(self, code: str) -> Path:
+        """The working DuckDB file of one municipality, private to the pipeline."""
+        return self.warehouse_dir / f"{municipality_code(code)}.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.home / "published"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def truth(self) -> Path:
+        """Truth of synthetic municipalities; the pipeline never reads it."""
+        return self.home / "truth"
+
+    @property
+    def municipalities_dir(self) -> Path:
+        """Municipalities onboarded here, beside those shipped with the package."""
+        return self.home / "municipalities"
+
+    @property
+    def locks(self) -> Path:
+        return self.home / "locks"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        return self.home / "mlflow"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        return self.mlflow_tracking_uri_override or f"sqlite:///{self.mlflow_dir / 'mlflow.db'}"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    def dbt_target(self, code: str) -> Path:
+        return self.home / "dbt" / municipality_code(code)
+
+    @property
+    def operations_url(self) -> str:
+        """``sqlite:///…`` by default; ``postgresql://user:password@host:port/name`` by ``KODOMO_OPERATIONS_URL``."""
+        return self.operations_url_override or f"sqlite:///{self.home / 'operations.sqlite3'}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process; `use_home` changes them."""
+    for name, value in _NO_TELEMETRY.items():
+        os.environ.setdefault(name, value)
+    settings = Settings()
+    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def use_home(home: Path | None) -> Settings:
+    """Point this process and its children at ``home`` (None: leave as the environment says)."""
+    if home is not None:
+        os.environ["KODOMO_HOME"] = str(home.expanduser().absolute())
+    get_settings.cache_clear()
+    return get_settings()

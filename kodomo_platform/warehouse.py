@@ -1,0 +1,60 @@
+"""How a municipality's working warehouse is opened. What stands in it belongs to the rooms.
+
+One DuckDB file per municipality; dbt runs as its own process, so no room may keep the file open between steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from kodomo_platform.settings import get_settings
+
+SCHEMAS = ("cfg", "raw", "ops", "staging", "linkage", "marts", "quality")
+
+
+def connect(path: Path | str, *, read_only: bool = False, encodings: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse at ``path`` with the house's limits.
+
+    ``encodings`` loads DuckDB's extension for CP932 and its kin, from its wheel: nothing is fetched.
+    """
+    settings = get_settings()
+    if not read_only and str(path) != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    con = duckdb.connect(
+        str(path),
+        read_only=read_only,
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": settings.memory_limit,
+            "threads": settings.threads,
+        },
+    )
+    if encodings:
+        from duckdb_extensions import import_extension
+
+        import_extension("encodings")
+        con.execute("load encodings")
+    return con
+
+
+@contextmanager
+def warehouse(code: str, *, read_only: bool = False, encodings: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse of municipality ``code``, closed again at the end, its schemas in place."""
+    con = connect(get_settings().warehouse(code), read_only=read_only, encodings=encodings)
+    try:
+        if not read_only:
+            create_schemas(con)
+        yield con
+    finally:
+        con.close()
+
+
+def create_schemas(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the warehouse's schemas where they are missing."""
+    for schema in SCHEMAS:
+        con.execute(f"create schema if not exists {schema}")
