@@ -1,0 +1,101 @@
+"""What cannot be recomputed: child ids, review decisions, approvals, loads, publications, the audit log.
+
+A Django application stands behind it so that pipeline and portal share one set of models, migrations and
+transactions. Rooms call the plain functions named here and get dataclasses; they never see the ORM. Importing this
+package does not import Django: the first call does, and brings the database up to date.
+
+What can be rebuilt from landing files (raw rows, features, scores) does not belong here.
+"""
+
+from __future__ import annotations
+
+from kodomo_platform.operations.approvals import (
+    Approval,
+    approve_model,
+    approved_model,
+    model_history,
+    reject_model,
+    retire_model,
+)
+from kodomo_platform.operations.children import (
+    ChildEvent,
+    ChildHistory,
+    ChildRecord,
+    IdState,
+    NewChild,
+    NewEvent,
+    SaveReport,
+    child_history,
+    former_child_ids,
+    id_state,
+    installation_secret,
+    known_child_ids,
+    save_child_ids,
+    undo_merge,
+)
+from kodomo_platform.operations.database import close, migrate
+from kodomo_platform.operations.ledger import (
+    AuditEntry,
+    Load,
+    Publication,
+    RegisteredMunicipality,
+    audit,
+    audit_log,
+    loads,
+    publications,
+    record_load,
+    record_publication,
+    register_municipality,
+    registered_municipalities,
+)
+from kodomo_platform.operations.reviews import (
+    ReviewDecision,
+    pair_id,
+    review_decide,
+    review_decisions,
+    review_history,
+    review_revoke,
+)
+
+__all__ = [
+    "Approval",
+    "AuditEntry",
+    "ChildEvent",
+    "ChildHistory",
+    "ChildRecord",
+    "IdState",
+    "Load",
+    "NewChild",
+    "NewEvent",
+    "Publication",
+    "RegisteredMunicipality",
+    "ReviewDecision",
+    "SaveReport",
+    "approve_model",
+    "approved_model",
+    "audit",
+    "audit_log",
+    "child_history",
+    "close",
+    "former_child_ids",
+    "id_state",
+    "installation_secret",
+    "known_child_ids",
+    "loads",
+    "migrate",
+    "model_history",
+    "pair_id",
+    "publications",
+    "record_load",
+    "record_publication",
+    "register_municipality",
+    "registered_municipalities",
+    "reject_model",
+    "retire_model",
+    "review_decide",
+    "review_decisions",
+    "review_history",
+    "review_revoke",
+    "save_child_ids",
+    "undo_merge",
+]

@@ -1,0 +1,198 @@
+"""How the operations database is reached and brought up to date. What stands in it is `models`' business.
+
+SQLite (WAL) by default, PostgreSQL when the settings' URL says so. If a process has configured Django itself (the
+portal does), that configuration is used as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from kodomo_platform.errors import ConfigurationError, OperationsError
+from kodomo_platform.settings import get_settings
+
+BUSY_TIMEOUT_SECONDS = 30
+_MIGRATION_LOCK_KEY = 0x6B6F646F6D6F  # "kodomo": one advisory lock per PostgreSQL database
+
+_guard = threading.RLock()
+_current_url: str | None = None
+_migrated: set[str] = set()
+
+
+def database_settings(url: str) -> dict[str, Any]:
+    """Django's ``DATABASES['default']`` for ``url``.
+
+    Raises:
+        ConfigurationError: the scheme is neither ``sqlite`` nor ``postgresql``, or the address has no database name.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme == "sqlite":
+        # sqlite:////absolute/path and sqlite:///relative/path, as SQLAlchemy has it
+        name = unquote(parts.path)[1:]
+        if not name.strip("/"):
+            raise ConfigurationError("the operations database has no file name", expected="sqlite:////folder/file")
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": name,
+            "OPTIONS": {
+                "timeout": BUSY_TIMEOUT_SECONDS,
+                # writers queue at BEGIN instead of failing in the middle of a transaction
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
+            },
+        }
+    if scheme in {"postgresql", "postgres"}:
+        name = unquote(parts.path.lstrip("/"))
+        if not name:
+            raise ConfigurationError(
+                "the operations database address names no database",
+                expected="postgresql://user:password@host:port/name",
+            )
+        options = dict(parse_qsl(parts.query))
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": name,
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            # libpq takes a socket folder as ?host=
+            "HOST": options.pop("host", parts.hostname or ""),
+            "PORT": str(parts.port or ""),
+            "OPTIONS": options,
+        }
+    raise ConfigurationError(
+        "the operations database address has an unknown scheme",
+        expected="sqlite:////folder/file or postgresql://user:password@host:port/name",
+        action="correct KODOMO_OPERATIONS_URL",
+    )
+
+
+def _configure(url: str) -> None:
+    global _current_url
+    import django
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure(
+            INSTALLED_APPS=["kodomo_platform.operations.apps.OperationsConfig"],
+            DATABASES={"default": database_settings(url)},
+            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+            USE_TZ=True,
+            TIME_ZONE="Asia/Tokyo",
+            # no web application here: nothing is signed with it
+            SECRET_KEY="unused-by-the-pipeline",
+            LOGGING_CONFIG=None,
+        )
+        django.setup()
+        _current_url = url
+    elif _current_url is not None and _current_url != url:
+        # the process was pointed at another home (tests, `--home`): drop the old connection, take the new address
+        from django.db import connections
+
+        connections.close_all()
+        if hasattr(connections._connections, "default"):
+            del connections["default"]
+        connections.__dict__.pop("settings", None)
+        connections._settings = {"default": database_settings(url)}
+        settings.DATABASES = {"default": database_settings(url)}
+        _current_url = url
+
+
+def ready() -> None:
+    """Set Django up for the current settings and bring the database to the newest migration, once per process."""
+    with _guard:
+        url = get_settings().operations_url
+        _configure(url)
+        if url not in _migrated:
+            migrate()
+
+
+def migrate() -> list[str]:
+    """Bring the operations database up to date; safe to call again and from several processes at once.
+
+    Returns:
+        The migrations that were applied now, none if it was up to date.
+
+    Raises:
+        OperationsError: the database cannot be reached or written.
+    """
+    with _guard:
+        url = get_settings().operations_url
+        _configure(url)
+        from django.db import DatabaseError, connection
+        from django.db.migrations.executor import MigrationExecutor
+
+        if connection.vendor == "sqlite":
+            Path(connection.settings_dict["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            applied: list[str] = []
+            if MigrationExecutor(connection).migration_plan(_targets(connection)):
+                with _one_migrator(connection):
+                    executor = MigrationExecutor(connection)
+                    plan = executor.migration_plan(_targets(connection))
+                    executor.migrate(_targets(connection), plan=plan)
+                    applied = [str(migration) for migration, _ in plan]
+        except DatabaseError as error:
+            raise OperationsError(
+                f"the operations database cannot be opened or brought up to date ({type(error).__name__})",
+                expected="a reachable SQLite file or PostgreSQL database that may be written",
+                action="check KODOMO_OPERATIONS_URL, the disk and the database server",
+            ) from error
+        _migrated.add(url)
+        return applied
+
+
+def _targets(connection: Any) -> list[tuple[str, str]]:
+    from django.db.migrations.loader import MigrationLoader
+
+    return list(MigrationLoader(connection).graph.leaf_nodes())
+
+
+@contextmanager
+def _one_migrator(connection: Any) -> Iterator[None]:
+    """Only one process migrates; the others wait and then find nothing to do."""
+    if connection.vendor == "sqlite":
+        lock = Path(str(connection.settings_dict["NAME"]) + ".migrate.lock")
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(%s)", [_MIGRATION_LOCK_KEY])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_unlock(%s)", [_MIGRATION_LOCK_KEY])
+
+
+def close() -> None:
+    """Close this process's connections (before a fork, at the end of a test)."""
+    with _guard:
+        if _current_url is not None:
+            from django.db import connections
+
+            connections.close_all()
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """One transaction on the up-to-date database; a database error becomes an `OperationsError`."""
+    ready()
+    from django.db import DatabaseError
+    from django.db import transaction as django_transaction
+
+    try:
+        with django_transaction.atomic():
+            yield
+    except DatabaseError as error:
+        raise OperationsError(
+            f"the operations database refused the change ({type(error).__name__})",
+            action="look whether another process holds the database, then run the step again: nothing was written",
+        ) from error
