@@ -1,0 +1,319 @@
+"""Find everything that is wrong with a municipality's file, each fault with its line.
+
+Two passes that do not wait for each other: the shape (pydantic), and the references (catalogue, columns, codes, cron),
+which read the plain data so that one wrong field hides nothing else. Nothing is opened but the file itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from kodomo_platform.catalog import Catalog, Source, load_catalog
+from kodomo_platform.errors import Fault
+from kodomo_platform.located_yaml import LocatedYaml, Path_, read_yaml
+from kodomo_platform.municipalities.models import Municipality
+
+_UNION_STEPS = re.compile(r"^(function-.*|literal\[.*|constrained-.*)$")
+_WILD = re.compile(r"[^\x00-\x1f/\\:<>|\"\[\]{}]+")
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_NAMES = (
+    {},
+    {},
+    {},
+    {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)},
+    {name: number for number, name in enumerate("sun mon tue wed thu fri sat".split())},
+)
+
+Found = Iterator[tuple[Path_, str]]
+
+
+def check_digit(five_digits: str) -> str:
+    """The sixth digit of a local-government code: weights 6,5,4,3,2; 11 minus the sum modulo 11; its last digit.
+
+    Source: 総務省「全国地方公共団体コード仕様」. Raises `ValueError` unless given five ASCII digits.
+    """
+    if not re.fullmatch(r"[0-9]{5}", five_digits):
+        raise ValueError("five digits expected")
+    total = sum(int(digit) * weight for digit, weight in zip(five_digits, (6, 5, 4, 3, 2), strict=True))
+    return str((11 - total % 11) % 10)
+
+
+def check_file(path: Path) -> list[Fault]:
+    """Every fault of the municipality's file at ``path``, in the order of its lines; empty if it can be used."""
+    return examine(path)[1]
+
+
+def examine(path: Path) -> tuple[Municipality | None, list[Fault]]:
+    """The municipality in ``path`` if its shape allows, and every fault. Use it only if there is none."""
+    located = read_yaml(path)
+    faults = set(located.faults)
+    municipality = None
+    if isinstance(located.data, dict):
+        municipality, shape = _shape_faults(located)
+        faults |= shape
+        faults |= {located.fault(where, message) for where, message in _reference_faults(located.data, load_catalog())}
+    elif not faults:
+        faults.add(located.fault((), "expected a mapping with `code`, `name_ja`, `themes`, `sources`, …"))
+    return municipality, sorted(faults, key=lambda fault: (fault.line or 0, fault.where, fault.message))
+
+
+def _shape_faults(located: LocatedYaml) -> tuple[Municipality | None, set[Fault]]:
+    try:
+        return Municipality.model_validate(located.data), set()
+    except ValidationError as error:
+        faults = set()
+        for problem in error.errors(include_url=False, include_input=False):
+            where = tuple(step for step in problem["loc"] if not _UNION_STEPS.match(str(step)))
+            if problem["type"] == "extra_forbidden":
+                message = f"unknown key `{where[-1]}`"
+            elif problem["type"] == "missing":
+                message = f"`{where[-1]}` is missing"
+            else:
+                message = problem["msg"]
+            faults.add(located.fault(where, message))
+        return None, faults
+
+
+def _mappings(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    if isinstance(value, list):
+        yield from ((number, one) for number, one in enumerate(value) if isinstance(one, dict))
+
+
+def _reference_faults(data: dict[str, Any], catalog: Catalog) -> Found:
+    yield from _code_faults(data.get("code"))
+    schedule = data.get("schedule")
+    if isinstance(schedule, dict):
+        if isinstance(schedule.get("cron"), str):
+            for message in cron_faults(schedule["cron"]):
+                yield ("schedule", "cron"), message
+        if isinstance(schedule.get("timezone"), str) and not _is_timezone(schedule["timezone"]):
+            yield ("schedule", "timezone"), "unknown time zone; expected an IANA name such as Asia/Tokyo"
+    seen_themes: set[str] = set()
+    for number, theme in _mappings(data.get("themes")):
+        key = str(theme.get("key"))
+        if key in seen_themes:
+            yield ("themes", number, "key"), f"the theme '{key}' stands here twice"
+        seen_themes.add(key)
+    held: set[str] = set()
+    patterns: dict[str, str] = {}
+    for number, source in _mappings(data.get("sources")):
+        path: Path_ = ("sources", number)
+        key = str(source.get("source"))
+        known = catalog.sources.get(key)
+        if known is None and "source" in source:
+            yield (*path, "source"), f"unknown source '{key[:80]}'; expected one of the catalogue's: {_near(key, catalog)}"
+        if key in held:
+            yield (*path, "source"), f"the source '{key}' stands here twice"
+        held.add(key)
+        yield from _source_faults(path, source, known)
+        pattern = _file_of(source).get("pattern")
+        if isinstance(pattern, str):
+            if pattern in patterns:
+                yield (*path, "file", "pattern"), f"the same files as '{patterns[pattern]}'"
+            patterns[pattern] = key
+    if isinstance(data.get("sources"), list) and "resident.register" not in held:
+        yield ("sources",), "no `resident.register`: without the register nobody can be linked"
+    yield from _consent_faults(data.get("consent"), held)
+    for number, override in _mappings(data.get("quality_overrides")):
+        table = str(override.get("table"))
+        source_of = {s.raw_table: s for s in catalog.sources.values()}
+        source_of |= {s.staging_table: s for s in catalog.sources.values()}
+        if not table.startswith("mart_") and table not in source_of:
+            yield ("quality_overrides", number, "table"), f"unknown table '{table[:80]}'"
+        elif table in source_of and override.get("item") not in (None, *source_of[table].by_name):
+            yield ("quality_overrides", number, "item"), f"not an item of {source_of[table].key}"
+    for number, decision in _mappings(data.get("absence_decisions")):
+        if "item" in decision and str(decision["item"]) not in catalog.items:
+            yield ("absence_decisions", number, "item"), "unknown item; expected <domain>.<source>.<item>"
+        if "theme" in decision and str(decision["theme"]) not in seen_themes:
+            yield ("absence_decisions", number, "theme"), "not a theme of this municipality"
+
+
+def _code_faults(code: Any) -> Found:
+    if isinstance(code, bool) or not isinstance(code, str | int):
+        return
+    text = str(code)
+    if not re.fullmatch(r"[0-9]{6}", text):
+        yield ("code",), "not a municipality code; expected six digits (five and a check digit)"
+    elif check_digit(text[:5]) != text[5]:
+        yield ("code",), f"the check digit is wrong; expected {text[:5]}{check_digit(text[:5])}"
+
+
+def _consent_faults(consent: Any, held: set[str]) -> Found:
+    if not isinstance(consent, dict):
+        return
+    source = consent.get("source")
+    if consent.get("rule") in ("opt_in", "opt_out") and source is None:
+        yield ("consent",), "`source` is missing: which source holds the consents?"
+    if source is not None and str(source) not in held:
+        yield ("consent", "source"), "not among this municipality's sources"
+
+
+def _near(key: str, catalog: Catalog) -> str:
+    import difflib
+
+    return ", ".join(difflib.get_close_matches(key, list(catalog.sources), n=3, cutoff=0.4) or list(catalog.sources))
+
+
+def _file_of(source: dict[str, Any]) -> dict[str, Any]:
+    file = source.get("file")
+    return file if isinstance(file, dict) else {}
+
+
+def _source_faults(path: Path_, source: dict[str, Any], known: Source | None) -> Found:
+    file = _file_of(source)
+    yield from (((*path, "file", *where), message) for where, message in _file_faults(file))
+    items: set[str] = set()
+    places: dict[Any, str] = {}
+    for part in ("columns", "ignored_columns"):
+        for number, column in _mappings(source.get(part)):
+            here: Path_ = (*path, part, number)
+            name = str(column.get("item", "(ignored)"))
+            if part == "columns" and "item" in column:
+                if known is not None and name not in known.by_name:
+                    yield (*here, "item"), f"unknown item '{name[:80]}'; {known.key} has {', '.join(known.by_name)}"
+                if name in items:
+                    yield (*here, "item"), f"the item '{name}' stands here twice"
+                items.add(name)
+            yield from _place_faults(here, column, file, places, name)
+            style = column.get("date_style")
+            if style is not None and known is not None and name in known.by_name:
+                if known.by_name[name].type not in ("date", "month"):
+                    yield (*here, "date_style"), f"'{name}' is not a date"
+    yield from _overlap_faults(path, source)
+    if known is not None and isinstance(source.get("columns"), list):
+        for name in known.natural_key:
+            if name not in items:
+                yield (*path, "columns"), f"no column for '{name}', part of the key of {known.key}"
+    yield from _code_map_faults(path, source, known, items)
+
+
+def _file_faults(file: dict[str, Any]) -> Found:
+    pattern = file.get("pattern")
+    if isinstance(pattern, str):
+        if "/" in pattern or "\\" in pattern or pattern.startswith("."):
+            yield ("pattern",), "a file name, not a path: no folders, no leading dot"
+        elif not _WILD.fullmatch(pattern):
+            yield ("pattern",), "not a file pattern; expected a name with * and ? only"
+        elif not pattern.strip("*?. "):
+            yield ("pattern",), "matches every file; name what is this source's alone"
+    kind = file.get("format")
+    if kind == "xlsx":
+        for field in ("encoding", "delimiter", "record_bytes"):
+            if file.get(field) is not None:
+                yield (field,), "an XLSX file has none"
+    elif kind in ("csv", "tsv", "fixed"):
+        if file.get("encoding") is None:
+            yield (), "`encoding` is missing; expected cp932, utf-8, utf-8-sig or utf-16"
+        if file.get("sheet") is not None:
+            yield ("sheet",), "only an XLSX file has sheets"
+        if kind == "fixed" and file.get("header", True) is not False:
+            yield (), "a fixed-width file has no header: set `header: false`"
+        if kind == "fixed" and file.get("encoding") == "utf-16":
+            yield ("encoding",), "fixed widths are bytes; expected cp932 or utf-8"
+        if kind == "tsv" and file.get("delimiter") not in (None, "\t"):
+            yield ("delimiter",), "a TSV file is delimited by tabs"
+
+
+def _place_faults(
+    here: Path_, column: dict[str, Any], file: dict[str, Any], places: dict[Any, str], name: str
+) -> Found:
+    fixed = file.get("format") == "fixed"
+    header = file.get("header", True) is not False
+    wanted = ("start", "width") if fixed else (("column",) if header else ("position",))
+    for field in ("column", "position", "start", "width"):
+        if field in wanted and column.get(field) is None:
+            yield here, f"`{field}` is missing: how is '{name}' found in this file?"
+        if field not in wanted and column.get(field) is not None:
+            yield (*here, field), f"this file's columns are found by {' and '.join(wanted)}"
+    if not fixed and column.get(wanted[0]) is not None:
+        place = column[wanted[0]]
+        if isinstance(place, str | int):
+            if place in places:
+                yield (*here, wanted[0]), f"the same column as '{places[place]}'"
+            places[place] = name
+            count = file.get("field_count")
+            if wanted == ("position",) and isinstance(place, int) and isinstance(count, int) and place > count:
+                yield (*here, "position"), f"beyond `field_count` {count}"
+
+
+def _overlap_faults(path: Path_, source: dict[str, Any]) -> Found:
+    file = _file_of(source)
+    if file.get("format") != "fixed":
+        return
+    spans: list[tuple[int, int, str, Path_]] = []
+    for part in ("columns", "ignored_columns"):
+        for number, column in _mappings(source.get(part)):
+            start, width = column.get("start"), column.get("width")
+            if isinstance(start, int) and isinstance(width, int) and not isinstance(start, bool):
+                name = str(column.get("item", "(ignored)"))
+                spans.append((start, start + width - 1, name, (*path, part, number)))
+    spans.sort(key=lambda span: span[:2])
+    reached, holder = 0, ""
+    for start, end, name, here in spans:
+        if start <= reached:
+            yield here, f"bytes {start}-{end} of '{name}' overlap '{holder}', which ends at byte {reached}"
+        if end > reached:
+            reached, holder = end, name
+        length = file.get("record_bytes")
+        if isinstance(length, int) and end > length:
+            yield here, f"'{name}' ends at byte {end}, beyond `record_bytes` {length}"
+
+
+def _code_map_faults(path: Path_, source: dict[str, Any], known: Source | None, items: set[str]) -> Found:
+    maps = source.get("code_maps")
+    if not isinstance(maps, dict):
+        return
+    for name, codes in maps.items():
+        here: Path_ = (*path, "code_maps", name)
+        if known is None:
+            continue
+        if name not in known.by_name:
+            yield here, f"unknown item '{name[:80]}' of {known.key}"
+            continue
+        expected = known.by_name[name].codes
+        if expected is None:
+            yield here, f"'{name}' has no code list"
+            continue
+        if name not in items:
+            yield here, f"'{name}' has no column"
+        for local, code in (codes if isinstance(codes, dict) else {}).items():
+            if str(code) not in expected:
+                yield (*here, local), f"'{str(code)[:40]}' is not a code of the catalogue; expected {', '.join(expected)}"
+
+
+def _is_timezone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except Exception:  # ZoneInfo raises half a dozen kinds for what is simply no name of a zone
+        return False
+    return True
+
+
+def cron_faults(cron: str) -> list[str]:
+    """What is wrong with a five-field cron expression; empty if nothing."""
+    fields = cron.split()
+    if len(fields) != 5:
+        return [f"{len(fields)} cron fields; expected 5: minute hour day month weekday"]
+    faults = []
+    titles = ("minute", "hour", "day", "month", "weekday")
+    for title, field, (low, high), names in zip(titles, fields, _CRON_RANGES, _CRON_NAMES, strict=True):
+        for part in field.lower().split(","):
+            body, slash, step = part.partition("/")
+            first, dash, last = body.partition("-")
+            ends = [str(names.get(end, end)) for end in ([first, last] if dash else [first])]
+            good = body == "*" or all(re.fullmatch(r"[0-9]{1,2}", end) and low <= int(end) <= high for end in ends)
+            if good and dash and body != "*":
+                good = int(ends[0]) <= int(ends[1])
+            if slash:
+                good = good and bool(re.fullmatch(r"[0-9]{1,2}", step)) and int(step or 0) > 0
+            if not good:
+                faults.append(f"the cron field {title} is wrong; expected {low}-{high}, *, a list, a range or a step")
+                break
+    return faults

@@ -1,0 +1,97 @@
+"""Put a municipality's file and the catalogue into the warehouse's ``cfg`` tables, so that SQL never names either.
+
+The tables are rebuilt whole by every run. Nothing personal stands in them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+
+from kodomo_platform.catalog import Catalog
+from kodomo_platform.municipalities.models import Municipality
+
+_TABLES = {
+    "run": "municipality varchar, as_of_date date",
+    "as_of": "as_of_date date, purpose varchar",
+    "source": "source varchar, domain varchar, name varchar, held boolean, system_start date, extract_kind varchar, "
+    "id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar",
+    "item": "source varchar, item varchar, type varchar, held boolean, date_style varchar, era_codes varchar, "
+    "blank_means varchar, identifier boolean, banned boolean",
+    "null_token": "source varchar, item varchar, token varchar",
+    "code_map": "source varchar, item varchar, local_code varchar, code varchar",
+}
+
+
+def write_configuration(
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    catalog: Catalog,
+    as_of: dt.date,
+    *,
+    train_as_of: Sequence[dt.date] = (),
+) -> None:
+    """Rebuild ``cfg.*`` for one run.
+
+    ``cfg.as_of`` gets ``as_of`` for 'score' and every date of ``train_as_of`` for 'train'. One row per catalogue source
+    and item, held or not; tokens and local codes are trimmed, catalogue codes map to themselves, and the empty text is a
+    null token of every item.
+    """
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
+    rows["run"].append((municipality.code, as_of))
+    rows["as_of"] += [(as_of, "score"), *((day, "train") for day in sorted(set(train_as_of)))]
+    for source in catalog.sources.values():
+        config = municipality.by_source.get(source.key)
+        rows["source"].append(
+            (
+                source.key,
+                source.domain,
+                source.name,
+                config is not None,
+                None if config is None else config.system_start,
+                source.extract_kind if config is None else config.extract_kind,
+                source.id_system,
+                source.record_key,
+                source.is_identity,
+                source.event_date,
+            )
+        )
+        for item in source.items:
+            held = config is not None and item.name in config.by_item
+            dated = item.type in ("date", "month")
+            style = config.dates_of(item.name) if config is not None and dated else None
+            rows["item"].append(
+                (
+                    source.key,
+                    item.name,
+                    item.type,
+                    held,
+                    None if style is None else style.style,
+                    None if style is None else style.era_codes,
+                    item.blank_means,
+                    item.identifier,
+                    item.banned_as_input,
+                )
+            )
+            tokens = {""} if config is None else {"", *(token.strip() for token in config.null_tokens_of(item.name))}
+            rows["null_token"] += [(source.key, item.name, token) for token in sorted(tokens)]
+            codes = {code: code for code in item.codes or {}}
+            if config is not None:
+                codes |= {local.strip(): code for local, code in config.code_maps.get(item.name, {}).items()}
+            rows["code_map"] += [(source.key, item.name, local, code) for local, code in codes.items()]
+    con.execute("create schema if not exists cfg")
+    con.execute("begin")
+    try:
+        for name, columns in _TABLES.items():
+            con.execute(f"create or replace table cfg.{name} ({columns})")
+            if rows[name]:
+                # one statement per table: executemany costs seconds on a thousand rows
+                marks = ", ".join("(" + ", ".join("?" * len(row)) + ")" for row in rows[name])
+                con.execute(f"insert into cfg.{name} values {marks}", [cell for row in rows[name] for cell in row])
+        con.execute("commit")
+    except BaseException:
+        con.execute("rollback")
+        raise

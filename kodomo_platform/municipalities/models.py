@@ -1,0 +1,231 @@
+"""The shape of a municipality's file. What its words must refer to is checked in `checking`; reading is `loading`.
+
+Every description here ends up in the JSON Schema that an editor completes from.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
+Token = Annotated[str, StringConstraints(max_length=40)]
+
+Theme = Literal[
+    "school_refusal", "young_carer", "family_mind", "hospital_flag", "high_risk", "abuse", "hidden_hardship"
+]
+Style = Literal["iso", "slash", "compact", "wareki_kanji", "wareki_dot", "wareki_code", "excel_serial"]
+Encoding = Literal["cp932", "utf-8", "utf-8-sig", "utf-16"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class MunicipalityTheme(_Frozen):
+    """A theme for which the municipality looks for children who need support."""
+
+    key: Theme
+    display_mode: Literal["alert", "ox", "score"] = Field(
+        description="How much staff see: an alert, ○× per child, or the score with its reasons."
+    )
+    capacity: int = Field(ge=1, le=100_000, description="Children that staff can look at in one round.")
+
+
+class ConsentRule(_Frozen):
+    """How consent governs the linking of a child's records."""
+
+    rule: Literal["none", "opt_in", "opt_out"] = Field(
+        description="none: by law alone; opt_in: only with a valid consent; opt_out: unless refused."
+    )
+    source: Text | None = Field(default=None, description="The catalogue source that holds the consents.")
+    applies_to: list[Literal["education", "childcare", "welfare", "health", "medical", "survey"]] = Field(
+        default_factory=list, description="Domains that the rule covers; empty: all."
+    )
+    basis: Text | None = Field(default=None, description="Why this rule (law, ordinance, decision).")
+
+
+class Schedule(_Frozen):
+    """When the municipality's run starts by itself."""
+
+    cron: Text = Field(description="Five fields: minute hour day month weekday, e.g. `0 5 * * 1`.")
+    timezone: Text = Field(default="Asia/Tokyo", description="IANA name.")
+
+
+class DateStyle(_Frozen):
+    """How the source writes its dates (and months)."""
+
+    style: Style = Field(
+        description="iso 2022-12-20, slash 2022/12/20, compact 20221220, wareki_kanji 令和4年12月20日, "
+        "wareki_dot R4.12.20, wareki_code 4041220, excel_serial 44915; months likewise without the day."
+    )
+    era_codes: Literal["jis", "odd"] = Field(
+        default="jis", description="First digit of wareki_code: jis 1-5 or odd 1/3/5/7/9 for 明治 大正 昭和 平成 令和."
+    )
+
+
+class Place(_Frozen):
+    """Where a column stands: by header name, by position, or (fixed width) by start and width."""
+
+    column: Text | None = Field(default=None, description="The header's text, for files with a header.")
+    position: int | None = Field(default=None, ge=1, le=2_000, description="From 1, for files without a header.")
+    start: int | None = Field(default=None, ge=1, le=100_000, description="First byte, from 1, for fixed width.")
+    width: int | None = Field(default=None, ge=1, le=10_000, description="Bytes (not characters), for fixed width.")
+
+    @property
+    def index(self) -> int:
+        """``position`` counted from 0."""
+        if self.position is None:
+            raise ValueError("a column without a position")
+        return self.position - 1
+
+    @property
+    def byte_slice(self) -> slice:
+        """The bytes of a fixed-width column in its record."""
+        if self.start is None or self.width is None:
+            raise ValueError("a column without start and width")
+        return slice(self.start - 1, self.start - 1 + self.width)
+
+
+class Column(Place):
+    """One column of the file and the catalogue item it holds."""
+
+    item: Text = Field(description="The item's bare name in the catalogue.")
+    date_style: DateStyle | None = Field(default=None, description="Where it differs from the source's.")
+    null_tokens: list[Token] | None = Field(default=None, description="Instead of the source's.")
+
+
+class IgnoredColumn(Place):
+    """A column that the file has and that is dropped at the door."""
+
+    reason: Text = Field(description="Why it is not taken.")
+
+
+class FileFormat(_Frozen):
+    """How the file is found and read."""
+
+    pattern: Text = Field(description="File name with * and ?, no folder, e.g. `JUKI_*.csv`.")
+    format: Literal["csv", "tsv", "fixed", "xlsx"]
+    encoding: Encoding | None = Field(default=None, description="Of text files; utf-16 has a byte-order mark.")
+    header: bool = Field(default=True, description="Whether a header row stands before the records.")
+    delimiter: Literal[",", "\t", ";", "|"] | None = Field(default=None, description="Default: comma, or tab for tsv.")
+    quote: Literal['"', "'"] | None = Field(default='"', description="null: fields are never quoted.")
+    skip_rows: int = Field(default=0, ge=0, le=50, description="Title rows before the header (or the records).")
+    sheet: Text | None = Field(default=None, description="XLSX sheet name; default: the first visible sheet.")
+    record_bytes: int | None = Field(
+        default=None, ge=1, le=100_000, description="Fixed width: record length without its line end."
+    )
+    field_count: int | None = Field(
+        default=None, ge=1, le=2_000, description="Fields per record in a file without header, ignored ones included."
+    )
+    required_marker: bool = Field(default=False, description="Wait for a `.done` file beside the extract.")
+
+
+class SourceConfig(_Frozen):
+    """One source system of the municipality."""
+
+    source: Text = Field(description="The source's key in the catalogue.")
+    holder: Text = Field(description="The office that extracts it.")
+    system_start: dt.date | None = Field(
+        default=None, description="Nothing was recorded before this day; earlier absence says nothing."
+    )
+    extract_kind: Literal["full", "delta"] = Field(default="full", description="Whole state, or changes only.")
+    file: FileFormat
+    dates: DateStyle = DateStyle(style="iso")
+    null_tokens: list[Token] = Field(default_factory=list, description="Texts that mean blank, for every item.")
+    columns: list[Column] = Field(min_length=1)
+    ignored_columns: list[IgnoredColumn] = Field(default_factory=list)
+    code_maps: dict[str, dict[Token, str]] = Field(
+        default_factory=dict, description="Per item: local code to catalogue code. Quote local codes that are numbers."
+    )
+
+    @cached_property
+    def by_item(self) -> dict[str, Column]:
+        """Columns by their item."""
+        return {column.item: column for column in self.columns}
+
+    @property
+    def delimiter(self) -> str:
+        """The delimiter that is meant."""
+        return self.file.delimiter or ("\t" if self.file.format == "tsv" else ",")
+
+    @property
+    def field_count(self) -> int | None:
+        """Fields per record where the file has no header to count them by; None otherwise."""
+        if self.file.header or self.file.format not in ("csv", "tsv"):
+            return None
+        places = [place.position for place in (*self.columns, *self.ignored_columns) if place.position]
+        return self.file.field_count or max(places)
+
+    @property
+    def record_bytes(self) -> int | None:
+        """Bytes per record of a fixed-width file; None otherwise."""
+        if self.file.format != "fixed":
+            return None
+        ends = [p.start + p.width - 1 for p in (*self.columns, *self.ignored_columns) if p.start and p.width]
+        return self.file.record_bytes or max(ends)
+
+    def dates_of(self, item: str) -> DateStyle:
+        """How ``item`` writes its dates."""
+        column = self.by_item.get(item)
+        return self.dates if column is None or column.date_style is None else column.date_style
+
+    def null_tokens_of(self, item: str) -> list[str]:
+        """The texts that mean blank in ``item``."""
+        column = self.by_item.get(item)
+        return self.null_tokens if column is None or column.null_tokens is None else column.null_tokens
+
+
+class QualityOverride(_Frozen):
+    """Another threshold for one expectation, with its reason."""
+
+    table: Text = Field(description="e.g. raw_education__attendance")
+    item: Text | None = None
+    expectation: Text
+    threshold: float = Field(ge=0, le=100, description="Percent of unexpected rows that is still accepted.")
+    reason: Text
+
+
+class AbsenceDecision(_Frozen):
+    """Whether an item with many blanks enters the analysis of a theme, and who decided it from the data."""
+
+    item: Text = Field(description="Full key, <domain>.<source>.<item>.")
+    theme: Theme
+    include: bool
+    reason: Text
+    decided_by: Text
+    decided_on: dt.date
+
+
+class Municipality(_Frozen):
+    """One municipality (or hospital centre): what it looks for, and how its extracts look."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")] = Field(
+        description="Five digits and the check digit (全国地方公共団体コード)."
+    )
+    name_ja: Text
+    name_en: Text
+    population: int = Field(ge=1, le=20_000_000)
+    themes: list[MunicipalityTheme] = Field(min_length=1)
+    consent: ConsentRule
+    schedule: Schedule
+    reject_limit_percent: float = Field(default=1.0, ge=0, le=100, description="More rejects fail the extract.")
+    shrink_limit_percent: float = Field(
+        default=50.0, ge=0, le=100, description="A full extract smaller than the last by more than this fails."
+    )
+    quality_overrides: list[QualityOverride] = Field(default_factory=list)
+    absence_decisions: list[AbsenceDecision] = Field(default_factory=list)
+    sources: list[SourceConfig] = Field(min_length=1)
+
+    @cached_property
+    def by_source(self) -> dict[str, SourceConfig]:
+        """Source configurations by their catalogue key."""
+        return {source.source: source for source in self.sources}
+
+    @cached_property
+    def by_theme(self) -> dict[str, MunicipalityTheme]:
+        """Themes by key."""
+        return {theme.key: theme for theme in self.themes}
