@@ -1,0 +1,180 @@
+"""What a snapshot holds: its files, their columns, types and row order. The one place to look before reading one.
+
+The first six tables are the contract with everybody outside the pipeline (portal, dashboards, case workers' tools);
+changing them means raising `CONTRACT_VERSION`. ``source_rows`` is ours: it exists so that one score can be walked back
+to the rows of the source files. How the files are written belongs to `publishing.snapshot`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+CONTRACT_VERSION = "1.0"
+MANIFEST = "manifest.json"
+CHECKSUMS = "SHA256SUMS"
+
+
+class Zone(StrEnum):
+    """Who may see a file: the identity zone names people; the pseudonymous zone knows a child by its id alone."""
+
+    IDENTITY = "identity"
+    PSEUDONYMOUS = "pseudonymous"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One published column. ``type`` is DuckDB's; None keeps the warehouse's own (made portable)."""
+
+    name: str
+    type: str | None
+    #: name in the warehouse, where it differs
+    origin: str | None = None
+    #: differs from run to run although nothing has changed, so it is no part of a snapshot's content hash
+    volatile: bool = False
+
+    @property
+    def warehouse_name(self) -> str:
+        return self.origin or self.name
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published file and where its rows come from."""
+
+    name: str
+    origin: str
+    zone: Zone
+    columns: tuple[Column, ...]
+    #: unique, and the order of the rows
+    key: tuple[str, ...]
+    #: further columns of the warehouse table are published too, in alphabetical order
+    open: bool = False
+    #: only the rows of the snapshot's as-of date
+    dated: bool = False
+    #: rows with the same key are allowed (a log, not a register)
+    log: bool = False
+    in_contract: bool = True
+    note: str = ""
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.parquet"
+
+
+def _columns(spec: str) -> tuple[Column, ...]:
+    """``name type`` pairs separated by commas; ``~`` after the name marks a volatile one."""
+    found = []
+    for part in spec.split(","):
+        name, type_ = part.split()
+        found.append(Column(name.rstrip("~"), None if type_ == "any" else type_, volatile=name.endswith("~")))
+    return tuple(found)
+
+
+CROSSWALK = Table(
+    name="crosswalk",
+    origin="linkage.lnk_crosswalk",
+    zone=Zone.IDENTITY,
+    columns=_columns(
+        "source varchar, source_record_id varchar, child_id varchar, match_method varchar, match_probability double,"
+        "source_file_sha256 varchar, source_row_number bigint"
+    ),
+    key=("source", "source_record_id"),
+    note="which record of which source is which child; persons who are not children are left out",
+)
+
+CHILD_REGISTER = Table(
+    name="child_register",
+    origin="marts.mart_child",
+    zone=Zone.IDENTITY,
+    columns=_columns(
+        "child_id varchar, name varchar, name_kana varchar, birth_date date, sex varchar, household_id varchar,"
+        "address varchar, postal_code varchar, school_code varchar, grade any, class varchar, facility_code varchar,"
+        "protection_measure varchar, resident_number varchar, guardian_name varchar, guardian_phone varchar,"
+        "age_years any, is_resident boolean, sources any, last_seen_on date"
+    ),
+    key=("child_id",),
+    open=True,
+    note="one row per child: identity and current facts",
+)
+
+CHILD_FEATURES = Table(
+    name="child_features",
+    origin="marts.mart_child_features",
+    zone=Zone.PSEUDONYMOUS,
+    columns=_columns("child_id varchar, as_of_date date, household_id varchar"),
+    key=("child_id", "as_of_date"),
+    open=True,
+    dated=True,
+    note="one row per child and as-of date: each feature's value and, in <feature>__status, why it is absent",
+)
+
+RISK_SCORES = Table(
+    name="risk_scores",
+    origin="marts.risk_scores",
+    zone=Zone.PSEUDONYMOUS,
+    columns=_columns(
+        "child_id varchar, theme varchar, as_of_date date, score double, score_low double, score_high double,"
+        "rank bigint, band varchar, alert boolean, determinable boolean, undetermined_reason varchar, reasons varchar,"
+        "rule_hits varchar, score_version varchar, model_name varchar, model_version varchar, mlflow_run_id varchar,"
+        "dagster_run_id~ varchar, feature_hash varchar, criteria_hash varchar, code_version varchar"
+    ),
+    key=("theme", "child_id", "as_of_date"),
+    dated=True,
+    note="one row per child and theme; reasons and rule_hits are JSON texts",
+)
+
+QUALITY_RESULTS = Table(
+    name="quality_results",
+    origin="quality.results",
+    zone=Zone.PSEUDONYMOUS,
+    columns=(
+        Column("run_id", "varchar", volatile=True),
+        Column("as_of_date", "date"),
+        Column("table", "varchar", origin="table_name"),
+        *_columns(
+            "item varchar, expectation varchar, kind varchar, severity varchar, evaluated bigint, unexpected bigint,"
+            "percent double, threshold double, status varchar, passed boolean, label_ja varchar, label_en varchar,"
+            "extract_date date"
+        ),
+    ),
+    key=("as_of_date", "run_id", "table", "item", "expectation"),
+    log=True,
+    note="every expectation of every run of this municipality so far",
+)
+
+REJECTS = Table(
+    name="rejects",
+    origin="raw.rejects",
+    zone=Zone.PSEUDONYMOUS,
+    columns=_columns(
+        "source varchar, extract_date date, source_file varchar, source_file_sha256 varchar, row_number bigint,"
+        "reason varchar, item varchar"
+    ),
+    key=("source", "extract_date", "source_file_sha256", "row_number", "reason", "item"),
+    log=True,
+    note="records that could not be read: where and why, never the value",
+)
+
+SOURCE_ROWS = Table(
+    name="source_rows",
+    origin="(every staging table)",
+    zone=Zone.IDENTITY,
+    columns=_columns(
+        "source varchar, source_record_id varchar, source_file_sha256 varchar, extract_date date, row_numbers bigint[]"
+    ),
+    key=("source", "source_record_id", "source_file_sha256", "extract_date"),
+    in_contract=False,
+    note="all rows of each record of the crosswalk, for `kodomo lineage`; not in the contract",
+)
+
+#: in the order in which they are written: the small ones that can fail the checks first
+TABLES: tuple[Table, ...] = (
+    QUALITY_RESULTS,
+    REJECTS,
+    RISK_SCORES,
+    CHILD_REGISTER,
+    CHILD_FEATURES,
+    CROSSWALK,
+    SOURCE_ROWS,
+)

@@ -1,0 +1,283 @@
+"""The shelf of published snapshots: find them, read their manifests, check that nobody has touched them.
+
+``published/<municipality>/<as_of_date>/<version>/`` holds one snapshot, ``published/<municipality>/current`` points to
+the one in use. Nothing here writes; `publishing.snapshot` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from kodomo_platform.errors import Fault, PublishingError
+from kodomo_platform.publishing.contract import CHECKSUMS, CONTRACT_VERSION, MANIFEST, TABLES
+from kodomo_platform.settings import get_settings, municipality_code
+
+_VERSION = re.compile(r"v(?P<sequence>[0-9]{4,})-(?P<content>[0-9a-f]{12})")
+CURRENT = "current"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One published snapshot. ``created`` is False where `publish` found the same content published already."""
+
+    municipality: str
+    as_of: date
+    version: str
+    path: Path
+    manifest: dict[str, Any]
+    is_current: bool = False
+    created: bool = False
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromisoformat(str(self.manifest["created_at"]))
+
+    @property
+    def content_hash(self) -> str:
+        return str(self.manifest["content_sha256"])
+
+    @property
+    def manifest_sha256(self) -> str:
+        return file_sha256(self.path / MANIFEST)
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        return {name: int(entry["rows"]) for name, entry in self.manifest["tables"].items()}
+
+    def file(self, table: str) -> Path:
+        """The Parquet file of ``table``."""
+        return self.path / f"{table}.parquet"
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def version_name(sequence: int, content_hash: str) -> str:
+    """``v0001-<12 hex>``: sorts by age, and says whether two snapshots hold the same."""
+    return f"v{sequence:04d}-{content_hash[:12]}"
+
+
+def version_sequence(name: str) -> int | None:
+    """The sequence number of a version's name, None if the name is no version."""
+    match = _VERSION.fullmatch(name)
+    return int(match["sequence"]) if match else None
+
+
+def content_hash(manifest: dict[str, Any]) -> str:
+    """What makes two snapshots the same: their tables without run ids, and everything that governed them."""
+    parts = {
+        "contract_version": manifest["contract_version"],
+        "municipality": manifest["municipality"],
+        "as_of_date": manifest["as_of_date"],
+        "tables": {name: entry["content_sha256"] for name, entry in manifest["tables"].items()},
+        "governed_by": manifest["governed_by"],
+        "code_version": manifest["lineage"]["code_version"],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def snapshots(code: str) -> list[Snapshot]:
+    """All snapshots of municipality ``code``, by as-of date and age, oldest first. A damaged one is listed too."""
+    root = get_settings().published / municipality_code(code)
+    if not root.is_dir():
+        return []
+    now = _current_target(root)
+    found = []
+    for day in sorted(root.iterdir()):
+        as_of = _date(day.name)
+        if as_of is None or day.is_symlink() or not day.is_dir():
+            continue
+        versions = [(version_sequence(path.name), path) for path in day.iterdir() if path.is_dir()]
+        for _, path in sorted((number, path) for number, path in versions if number is not None):
+            manifest = _manifest_or_empty(path)
+            found.append(Snapshot(code, as_of, path.name, path, manifest, is_current=path == now))
+    return found
+
+
+def current_snapshot(code: str) -> Snapshot:
+    """The snapshot in use. Raises PublishingError where nothing has been published."""
+    root = get_settings().published / municipality_code(code)
+    path = _current_target(root)
+    if path is None:
+        raise PublishingError(
+            "nothing has been published for this municipality",
+            where=f"municipality {code}",
+            action=f"`kodomo run --municipality {code}` publishes; `kodomo snapshots list` shows what there is",
+        )
+    return open_snapshot(path)
+
+
+def snapshot_as_of(code: str, as_of: date | None) -> Snapshot:
+    """The newest snapshot of ``as_of``; the one in use where no date is given."""
+    if as_of is None:
+        return current_snapshot(code)
+    on_that_day = [snapshot for snapshot in snapshots(code) if snapshot.as_of == as_of]
+    if not on_that_day:
+        raise PublishingError(
+            f"nothing has been published as of {as_of}",
+            where=f"municipality {code}",
+            action="`kodomo snapshots list` shows the dates there are",
+        )
+    return open_snapshot(on_that_day[-1].path)
+
+
+def open_snapshot(path: Path) -> Snapshot:
+    """The snapshot in folder ``path``, which must have a readable manifest."""
+    path = path.resolve()
+    manifest = read_manifest(path)
+    as_of = date.fromisoformat(str(manifest["as_of_date"]))
+    now = _current_target(path.parent.parent)
+    return Snapshot(str(manifest["municipality"]), as_of, path.name, path, manifest, is_current=path == now)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the snapshot in ``path``; PublishingError if it cannot be read."""
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict) or not {"municipality", "as_of_date", "tables"} <= manifest.keys():
+            raise ValueError
+    except (OSError, ValueError) as error:
+        raise PublishingError(
+            "the manifest of this snapshot cannot be read",
+            where=str(file),
+            expected="a JSON object as `kodomo run` writes it",
+            action="`kodomo snapshots verify` says what else is wrong; publish again with `kodomo run`",
+        ) from error
+    return manifest
+
+
+def verify(path: Path) -> list[Fault]:
+    """Hash every file of a snapshot again and compare it with its manifest and with the contract.
+
+    Returns every fault found, none for a sound snapshot. The manifest itself is checked against the operations
+    database, which remembers the hash of each manifest published from this home.
+    """
+    path = path.resolve()
+    if not path.is_dir():
+        return [Fault(path, None, "", "there is no such snapshot")]
+    try:
+        manifest = read_manifest(path)
+    except PublishingError as error:
+        return [Fault(path / MANIFEST, None, "", error.what)]
+    faults: list[Fault] = []
+    try:
+        faults += _manifest_faults(path, manifest)
+        faults += _folder_faults(path, manifest)
+        faults += _checksum_faults(path)
+        with duckdb.connect(":memory:") as con:
+            for table in TABLES:
+                entry = manifest["tables"].get(table.name)
+                if entry is None:
+                    faults.append(Fault(path / MANIFEST, None, f"tables.{table.name}", "not in the manifest"))
+                else:
+                    faults += _table_faults(con, path / table.file, entry)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        faults.append(Fault(path / MANIFEST, None, "", "the manifest lacks a part, or a part has the wrong form"))
+    return sorted(set(faults), key=lambda fault: (str(fault.file), fault.where, fault.message))
+
+
+def _manifest_faults(path: Path, manifest: dict[str, Any]) -> list[Fault]:
+    file = path / MANIFEST
+    faults = []
+    if manifest["contract_version"] != CONTRACT_VERSION:
+        faults.append(Fault(file, None, "contract_version", f"expected {CONTRACT_VERSION}"))
+    if manifest["version"] != path.name:
+        faults.append(Fault(file, None, "version", "the folder has another name"))
+    if manifest["as_of_date"] != path.parent.name or manifest["municipality"] != path.parent.parent.name:
+        faults.append(Fault(file, None, "municipality, as_of_date", "the snapshot lies in another one's folder"))
+    again = content_hash(manifest)
+    if again != manifest["content_sha256"] or not path.name.endswith(again[:12]):
+        faults.append(Fault(file, None, "content_sha256", "does not fit what the manifest lists"))
+    remembered = _remembered_manifest(manifest, path.name)
+    if remembered is not None and remembered != file_sha256(file):
+        faults.append(Fault(file, None, "", "not the manifest that was published: its hash has changed"))
+    return faults
+
+
+def _remembered_manifest(manifest: dict[str, Any], version: str) -> str | None:
+    """Hash of this version's manifest in the operations database; None if it does not know the version."""
+    from kodomo_platform import operations
+
+    for publication in operations.publications(str(manifest["municipality"])):
+        if publication.version == version and publication.as_of_date.isoformat() == manifest["as_of_date"]:
+            return publication.manifest_sha256
+    return None
+
+
+def _folder_faults(path: Path, manifest: dict[str, Any]) -> list[Fault]:
+    expected = {entry["file"] for entry in manifest["tables"].values()} | {MANIFEST, CHECKSUMS}
+    faults = []
+    for file in path.iterdir():
+        if file.name not in expected:
+            faults.append(Fault(file, None, "", "does not belong to the snapshot"))
+        elif file.is_symlink() or not file.is_file():
+            faults.append(Fault(file, None, "", "not a plain file"))
+        elif file.stat().st_mode & 0o222:
+            faults.append(Fault(file, None, "", "can be written to; a published file is read-only"))
+    return faults
+
+
+def _checksum_faults(path: Path) -> list[Fault]:
+    file = path / CHECKSUMS
+    if not file.is_file():
+        return [Fault(file, None, "", "missing")]
+    faults = []
+    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        digest, _, name = line.partition("  ")
+        target = path / name
+        if not name or "/" in name or not target.is_file():
+            faults.append(Fault(file, number, "", "names a file that is not there"))
+        elif file_sha256(target) != digest:
+            faults.append(Fault(file, number, name, "the file's bytes have changed"))
+    return faults
+
+
+def _table_faults(con: duckdb.DuckDBPyConnection, file: Path, entry: dict[str, Any]) -> list[Fault]:
+    if not file.is_file():
+        return [Fault(file, None, "", "missing")]
+    faults = []
+    if file.stat().st_size != entry["bytes"] or file_sha256(file) != entry["sha256"]:
+        faults.append(Fault(file, None, "sha256", "the file's bytes have changed"))
+    try:
+        rows = con.execute("select count(*) from read_parquet(?)", [str(file)]).fetchone()
+        columns = con.execute("describe select * from read_parquet(?)", [str(file)]).fetchall()
+    except duckdb.Error:
+        return [*faults, Fault(file, None, "", "cannot be read as Parquet")]
+    if rows is None or rows[0] != entry["rows"]:
+        faults.append(Fault(file, None, "rows", f"expected {entry['rows']}"))
+    if [{"name": name, "type": type_} for name, type_, *_ in columns] != entry["columns"]:
+        faults.append(Fault(file, None, "columns", "names, types or order are not those of the manifest"))
+    return faults
+
+
+def _manifest_or_empty(path: Path) -> dict[str, Any]:
+    try:
+        return read_manifest(path)
+    except PublishingError:
+        return {}
+
+
+def _current_target(root: Path) -> Path | None:
+    """Folder that ``current`` points to, None if there is none (or it points nowhere)."""
+    link = root / CURRENT
+    target = link.resolve()
+    return target if link.is_symlink() and target.is_dir() else None
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
