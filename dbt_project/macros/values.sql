@@ -1,0 +1,104 @@
+{#-
+    From text to value. Every macro reads `current_rows` and `rules` and gives two columns: the item's value, and
+    `<item>__given` (was anything there?) from which absence.sql tells the status.
+-#}
+
+{#- Full-width digits, letters and signs in their ASCII form; blanks inside removed. For numbers and codes. -#}
+{% macro narrowed(column) -%}
+    translate(
+        {{ column }},
+        '０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ．，＋－−‐―–ー／ 　',
+        '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.,+------/'
+    )
+{%- endmacro %}
+
+
+{#- △ and ▲ are how ledgers write a minus; commas group thousands. -#}
+{% macro numeral(column) -%}
+    replace(replace(replace({{ narrowed(column) }}, ',', ''), '△', '-'), '▲', '-')
+{%- endmacro %}
+
+
+{% macro given(item) -%}
+    current_rows.{{ item }} is not null as {{ item }}__given
+{%- endmacro %}
+
+
+{#- The record's number in its own system. A record without one is named by its file and row: no row is lost. -#}
+{% macro record_id(item) -%}
+    coalesce(
+        {{ narrowed('current_rows.' ~ item) }},
+        '~' || left(current_rows._source_file_sha256, 12) || '-' || current_rows._row_number
+    ) as source_record_id
+{%- endmacro %}
+
+
+{% macro staged_id(item) -%}
+    {{ narrowed('current_rows.' ~ item) }} as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{% macro staged_text(item) -%}
+    current_rows.{{ item }} as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{#- Whole numbers; "3.0" is one (spreadsheets write it so), "3.5" is unreadable rather than rounded. -#}
+{% macro staged_int(item) -%}
+    case
+        when regexp_full_match({{ numeral('current_rows.' ~ item) }}, '[+-]?[0-9]{1,15}(\.0*)?')
+            then cast(split_part({{ numeral('current_rows.' ~ item) }}, '.', 1) as bigint)
+    end as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{% macro staged_decimal(item) -%}
+    case
+        when regexp_full_match({{ numeral('current_rows.' ~ item) }}, '[+-]?[0-9]{1,15}(\.[0-9]*)?')
+            then cast({{ numeral('current_rows.' ~ item) }} as double)
+    end as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{#- The municipality's own code becomes the catalogue's; a code on neither list is unreadable. -#}
+{% macro staged_code(item) -%}
+    coalesce(
+        rules.{{ item }}.codes[current_rows.{{ item }}],
+        rules.{{ item }}.codes[{{ narrowed('current_rows.' ~ item) }}]
+    ) as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{#- A day. A text that names only a month or a year is unreadable here: no day is invented. -#}
+{% macro staged_date(item) -%}
+    kodomo_date(current_rows.{{ item }}, rules.{{ item }}.date_style, rules.{{ item }}.era_codes) as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{#- A month, as its first day. -#}
+{% macro staged_month(item) -%}
+    kodomo_month(current_rows.{{ item }}, rules.{{ item }}.date_style, rules.{{ item }}.era_codes) as {{ item }},
+    {{ given(item) }}
+{%- endmacro %}
+
+
+{#- A day that registers may know only in part: a struct, opened by `uncertain_item`. -#}
+{% macro staged_uncertain_date(item) -%}
+    kodomo_uncertain_date(
+        current_rows.{{ item }}, rules.{{ item }}.date_style, rules.{{ item }}.era_codes
+    ) as {{ item }},
+    current_rows.{{ item }} as {{ item }}__raw
+{%- endmacro %}
+
+
+{% macro provenance(relation) -%}
+    {{ relation }}._extract_date,
+    {{ relation }}._source_file_sha256,
+    {{ relation }}._row_number
+{%- endmacro %}

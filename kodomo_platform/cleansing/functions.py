@@ -1,0 +1,132 @@
+"""The cleansing functions as DuckDB sees them. What they do stands in the sibling modules.
+
+Each takes Arrow vectors and works on the distinct values of a vector, so that a Python function costs what its
+distinct values cost. `register` is called by the dbt plugin on dbt's connection, and by anyone who queries by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from kodomo_platform.cleansing import addresses, dates, kana, names, numbers
+
+_TEXT = pa.string()
+_DATE = pa.date32()
+
+
+def _struct(**fields: pa.DataType) -> pa.StructType:
+    return pa.struct(list(fields.items()))
+
+
+UNCERTAIN_DATE = _struct(value=_DATE, precision=_TEXT, earliest=_DATE, latest=_DATE, note=_TEXT)
+NAME = _struct(match=_TEXT, surname=_TEXT, given=_TEXT, has_gaiji=pa.bool_())
+KANA = _struct(match=_TEXT, surname=_TEXT, given=_TEXT)
+ADDRESS = _struct(match=_TEXT, town=_TEXT, block=_TEXT, building=_TEXT, room=_TEXT)
+
+_SQL_TYPES = {_TEXT: "VARCHAR", _DATE: "DATE", pa.bool_(): "BOOLEAN"}
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    if isinstance(kind, pa.StructType):
+        return "STRUCT(" + ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in kind) + ")"
+    return _SQL_TYPES[kind]
+
+
+def _uncertain_date(text: str, style: str | None = None, era_codes: str | None = None) -> dict[str, Any]:
+    reading = dates.read_date(text, style, era_codes)
+    return {
+        "value": reading.value,
+        "precision": reading.precision,
+        "earliest": reading.earliest,
+        "latest": reading.latest,
+        "note": reading.note,
+    }
+
+
+def _date(text: str, style: str | None = None, era_codes: str | None = None) -> Any:
+    return dates.read_date(text, style, era_codes).value
+
+
+def _name(text: str) -> dict[str, Any]:
+    form = names.match_name(text)
+    return {"match": form.match, "surname": form.surname, "given": form.given, "has_gaiji": form.has_gaiji}
+
+
+def _kana(text: str) -> dict[str, Any]:
+    form = kana.match_kana(text)
+    return {"match": form.match, "surname": form.surname, "given": form.given}
+
+
+def _address(text: str) -> dict[str, Any]:
+    form = addresses.match_address(text)
+    return {
+        "match": form.match,
+        "town": form.town,
+        "block": form.block,
+        "building": form.building,
+        "room": form.room,
+    }
+
+
+# name → (function of one text and constants, number of constants, result)
+_FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, pa.DataType]] = {
+    "kodomo_date": (_date, 2, _DATE),
+    "kodomo_month": (dates.read_month, 2, _DATE),
+    "kodomo_uncertain_date": (_uncertain_date, 2, UNCERTAIN_DATE),
+    "kodomo_name": (_name, 0, NAME),
+    "kodomo_kana": (_kana, 0, KANA),
+    "kodomo_address": (_address, 0, ADDRESS),
+    "kodomo_phone": (numbers.match_phone, 0, _TEXT),
+    "kodomo_number": (numbers.normalise_number, 0, _TEXT),
+    "kodomo_check_digit": (numbers.has_valid_check_digit, 0, pa.bool_()),
+}
+
+FUNCTION_NAMES = tuple(_FUNCTIONS)
+
+
+def register(con: duckdb.DuckDBPyConnection) -> None:
+    """Make every ``kodomo_*`` function known to ``con`` and its cursors. Calling twice does no harm.
+
+    ``kodomo_date(text, style, era_codes) -> DATE``, ``kodomo_month(…) -> DATE`` (first day),
+    ``kodomo_uncertain_date(…) -> STRUCT(value, precision, earliest, latest, note)``,
+    ``kodomo_name(text) -> STRUCT(match, surname, given, has_gaiji)``,
+    ``kodomo_kana(text) -> STRUCT(match, surname, given)``,
+    ``kodomo_address(text) -> STRUCT(match, town, block, building, room)``,
+    ``kodomo_phone(text)``, ``kodomo_number(text)``, ``kodomo_check_digit(text) -> BOOLEAN``. NULL gives NULL.
+    """
+    known = {
+        name
+        for (name,) in con.execute(
+            "select distinct function_name from duckdb_functions() where function_name like 'kodomo_%'"
+        ).fetchall()
+    }
+    for name, (function, constants, result) in _FUNCTIONS.items():
+        if name not in known:
+            con.create_function(
+                name,
+                _vectorised(function, constants, result),
+                ["VARCHAR"] * (1 + constants),  # type: ignore[list-item]
+                _sql_type(result),  # type: ignore[arg-type]
+                type="arrow",  # type: ignore[arg-type]
+                null_handling="special",  # type: ignore[arg-type]
+            )
+
+
+def _vectorised(function: Callable[..., Any], constants: int, result: pa.DataType) -> Callable[..., pa.Array]:
+    def apply(values: Any, *settings: Any) -> pa.Array:
+        """One vector (up to 2,048 values); the settings are read from its first row: they are constants."""
+        array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        constant = [setting[0].as_py() for setting in settings] if len(array) else []
+        encoded = array.dictionary_encode()
+        distinct: Sequence[str | None] = encoded.dictionary.to_pylist()
+        answers = pa.array([None if text is None else function(text, *constant) for text in distinct], type=result)
+        return answers.take(encoded.indices)
+
+    # DuckDB counts the parameters of what it is given
+    if constants == 2:
+        return lambda values, style, era_codes: apply(values, style, era_codes)
+    return lambda values: apply(values)
