@@ -1,0 +1,336 @@
+"""CSV and TSV: a stream of text to records.
+
+Two paths that must agree. The *fast* path proves by counting that a block holds nothing unusual (no NUL, no
+unreadable byte, no lone carriage return, quotes only where a field begins or ends) and gives it to Arrow's parser.
+The *careful* path reads the block record by record and rejects what cannot be read. One bad record sends one block,
+not the file, down the careful path. Memory is bounded by the block, whatever the length of a line.
+
+DuckDB's own reader is not used here: with its `encodings` extension 1.5.5 a CP932 file of 63 MB came back with bytes
+lost where two of its buffers meet, and it cannot give the ordinal of a record once it has skipped one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from kodomo_platform.extracts.batches import MAX_RECORD_BYTES, Batch, Reject
+from kodomo_platform.extracts.encoding import GETA, UNREADABLE
+
+_UNREADABLE_BYTES = UNREADABLE.encode()
+_GETA_BYTES = (GETA + "{").encode()
+_END_OF_FILE_MARK = "\x1a"  # MS-DOS's Ctrl-Z, still written by some host systems
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How fields are told apart: one ASCII character each; ``quote`` None means that quotes are ordinary characters."""
+
+    delimiter: str
+    quote: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What to keep of each record: ``fields`` it has in all, and ``wanted``: item name → 0-based position."""
+
+    fields: int
+    wanted: Mapping[str, int]
+
+    def item_at(self, position: int) -> str | None:
+        """The item at a position, None where the column is not wanted."""
+        return next((item for item, at in self.wanted.items() if at == position), None)
+
+
+class RecordScanner:
+    """Splits text into records, one after another, under RFC 4180 and the license that real files take.
+
+    A record is accepted over several lines only if its quotes are well formed to the end; otherwise its first line
+    alone is called unclosed and reading goes on with the next line, so that one forgotten quote cannot swallow its
+    neighbours.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        delimiter = re.escape(dialect.delimiter)
+        self._line = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
+        quote = re.escape(dialect.quote) if dialect.quote else None
+        if quote:
+            quoted = f"{quote}(?P<quoted>[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+){quote}"
+            plain = f"(?P<plain>(?:[^{delimiter}{quote}\r\n][^{delimiter}\r\n]*+)?+)"
+            self._field = re.compile(f"(?:{quoted}|{plain})(?P<end>{delimiter}|\r\n|\n|\r|\\Z)")
+
+    def record_at(self, text: str, position: int, *, final: bool) -> tuple[list[str] | None, int] | None:
+        """The record that begins at ``position``: its fields (None: quotes not closed) and where the next one begins.
+
+        None if the text ends too early to say (``final``: there is no more text).
+        """
+        line = self._line.match(text, position)
+        assert line is not None
+        ends_early = line.end() == len(text) and line.group(2) in ("", "\r") and not final
+        quote = self.dialect.quote
+        if quote is None or quote not in line.group(1):
+            return None if ends_early else (line.group(1).split(self.dialect.delimiter), line.end())
+        limit = min(len(text), position + MAX_RECORD_BYTES)
+        fields: list[str] = []
+        at = position
+        while True:
+            match = self._field.match(text, at, limit)
+            if match is None or (match.group("end") == "" and limit < len(text)):
+                # malformed; or a quote that may close in text still to come
+                if not final and limit == len(text) and (ends_early or self._may_close(text, at)):
+                    return None
+                return None, line.end()
+            quoted = match.group("quoted")
+            fields.append(match.group("plain") if quoted is None else quoted.replace(quote * 2, quote))
+            at = match.end()
+            end = match.group("end")
+            if end == self.dialect.delimiter:
+                continue
+            if at == len(text) and end in ("", "\r") and not final:
+                return None
+            return fields, at
+
+    def _may_close(self, text: str, at: int) -> bool:
+        """Whether the field at ``at`` opened a quote that has no closing one in the text so far."""
+        quote = self.dialect.quote
+        if not text.startswith(quote or "\0", at):
+            return False
+        rest = text[at + 1 :]
+        return not re.search(f"(?<!{quote}){quote}(?!{quote})", rest.replace((quote or "") * 2, "  "))
+
+    def first_line_end(self, text: str, position: int) -> int:
+        """Where the physical line at ``position`` ends, its line end included."""
+        line = self._line.match(text, position)
+        assert line is not None
+        return line.end()
+
+
+class DelimitedReader:
+    """Turns decoded text into batches of the wanted columns."""
+
+    def __init__(self, dialect: Dialect, layout: Layout, *, block_bytes: int = 8 << 20) -> None:
+        self.dialect = dialect
+        self.layout = layout
+        self.block_bytes = block_bytes
+        self._scanner = RecordScanner(dialect)
+        self._next_row = 1
+        self._delimiter = dialect.delimiter.encode()
+        quote = dialect.quote or ""
+        blank = b"[" + re.escape(self._delimiter + quote.encode() + b" ") + b"]"
+        # a record of marks alone, or an empty line: both for the careful path
+        self._blank_line = re.compile(b"\n(?:" + blank + b"++|\xe3\x80\x80)*+\r?\n")
+
+    def batches(self, texts: Iterable[str]) -> Iterator[Batch]:
+        """The records of a text that comes in pieces; the header is already behind."""
+        held = b""
+        parts: list[bytes] = []
+        size = 0
+        skipping = False
+        for text in texts:
+            piece = text.encode("utf-8")
+            if skipping:
+                end = _first_line_end(piece)
+                if end is None:
+                    continue
+                piece, skipping = piece[end:], False
+            parts.append(piece)
+            size += len(piece)
+            if size < self.block_bytes:
+                continue
+            block, used, batch = self._take(held + b"".join(parts), final=False)
+            parts, size = [], 0
+            held = block[used:]
+            if batch is not None:
+                yield batch
+            if len(held) > MAX_RECORD_BYTES and _first_line_end(held) is None:
+                yield self._over_long()
+                held, skipping = b"", True
+        block, _, batch = self._take(held + b"".join(parts), final=True)
+        if batch is not None:
+            yield batch
+
+    def _over_long(self) -> Batch:
+        row = self._next_row
+        self._next_row += 1
+        return Batch({}, np.empty(0, np.int64), 1, [Reject(row, "over_long")])
+
+    def _take(self, block: bytes, *, final: bool) -> tuple[bytes, int, Batch | None]:
+        fast = self._fast(block, final=final)
+        if fast is not None:
+            return block, *fast
+        return block, *self._careful(block, final=final)
+
+    # ------------------------------------------------------------------ fast
+
+    def _fast(self, block: bytes, *, final: bool) -> tuple[int, Batch | None] | None:
+        """Bytes used and their batch, or None if anything about the block is unusual."""
+        if final and block and not block.endswith(b"\n"):
+            block += b"\n"
+        if b"\0" in block or b"\x1a" in block or _UNREADABLE_BYTES in block:
+            return None
+        if block.count(b"\r") != block.count(b"\r\n"):
+            return None
+        if self._blank_line.search(block) or self._blank_line.match(b"\n" + block[: block.find(b"\n") + 1]):
+            return None
+        view = np.frombuffer(block, np.uint8)
+        newlines = np.flatnonzero(view == 0x0A)
+        quoted = self.dialect.quote is not None and self.dialect.quote.encode() in block
+        if quoted:
+            ends = self._ends_outside_quotes(block, view, newlines)
+            if ends is None:
+                return None
+            newlines = ends
+        if not len(newlines):
+            return None
+        if np.diff(newlines, prepend=-1).max() > MAX_RECORD_BYTES:
+            return None
+        used = int(newlines[-1]) + 1
+        try:
+            table = self._parse(block[:used], quoted=quoted)
+        except pa.ArrowInvalid:
+            return None
+        if table.num_rows != len(newlines):
+            return None
+        first = self._next_row
+        self._next_row += table.num_rows
+        rows = np.arange(first, self._next_row, dtype=np.int64)
+        columns = {item: table.column(f"f{at}") for item, at in self.layout.wanted.items()}
+        return used, Batch(columns, rows, table.num_rows, has_gaiji=_GETA_BYTES in block)
+
+    def _ends_outside_quotes(self, block: bytes, view: np.ndarray, newlines: np.ndarray) -> np.ndarray | None:
+        """Positions of the newlines that end records, or None if quotes stand where none may.
+
+        Counting from the block's start (which is a record's start), every quote with an even index opens and must
+        follow a field's start or the quote it doubles; every odd one closes and must precede a field's end or the
+        quote it doubles.
+        """
+        assert self.dialect.quote is not None
+        mark = ord(self.dialect.quote)
+        quotes = np.flatnonzero(view == mark)
+        before = np.searchsorted(quotes, newlines)
+        newlines = newlines[before % 2 == 0]
+        if not len(newlines):
+            return None
+        quotes = quotes[quotes < newlines[-1]]
+        opening, closing = quotes[0::2], quotes[1::2]
+        ahead = view[opening - 1]  # of position 0 this is the last byte, a record's end or replaced just below
+        if len(opening) and opening[0] == 0:
+            ahead = ahead.copy()
+            ahead[0] = 0x0A
+        behind = view[closing + 1]
+        starts = (ahead == self._delimiter[0]) | (ahead == 0x0A) | (ahead == mark)
+        ends = (behind == self._delimiter[0]) | (behind == 0x0A) | (behind == 0x0D) | (behind == mark)
+        return newlines if starts.all() and ends.all() else None
+
+    def _parse(self, data: bytes, *, quoted: bool) -> pa.Table:
+        names = [f"f{i}" for i in range(self.layout.fields)]
+        wanted = [f"f{i}" for i in sorted(set(self.layout.wanted.values()))]
+        return pa_csv.read_csv(
+            pa.BufferReader(data),
+            pa_csv.ReadOptions(column_names=names, block_size=2 * MAX_RECORD_BYTES),
+            pa_csv.ParseOptions(
+                delimiter=self.dialect.delimiter,
+                quote_char=self.dialect.quote if quoted else False,
+                double_quote=True,
+                escape_char=False,
+                newlines_in_values=quoted,
+                ignore_empty_lines=False,
+            ),
+            pa_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+
+    # --------------------------------------------------------------- careful
+
+    def _careful(self, block: bytes, *, final: bool) -> tuple[int, Batch | None]:
+        text = block.decode("utf-8")
+        positions = list(self.layout.wanted.values())
+        kept: list[list[str]] = []
+        rows: list[int] = []
+        rejects: list[Reject] = []
+        first = self._next_row
+        at = 0
+        while at < len(text):
+            found = self._scanner.record_at(text, at, final=final)
+            if found is None:
+                break
+            fields, end = found
+            if fields is None or len(fields) != self.layout.fields:
+                fields, end = self._second_look(text, at, fields, end, final=final)
+            if text[at:end] in ("\n", "\r\n", "\r"):
+                at = end  # an empty line is no record
+                continue
+            if end == len(text) and final and text[at:end].rstrip("\r\n") == _END_OF_FILE_MARK:
+                at = end
+                continue
+            row = self._next_row
+            self._next_row += 1
+            reject = self._fault(row, text[at:end], fields)
+            if reject is None:
+                assert fields is not None
+                kept.append([fields[i] for i in positions])
+                rows.append(row)
+            else:
+                rejects.append(reject)
+            at = end
+        if self._next_row == first:
+            return len(text[:at].encode("utf-8")), None
+        columns = {
+            item: pa.array([record[i] for record in kept], pa.string()) for i, item in enumerate(self.layout.wanted)
+        }
+        batch = Batch(
+            columns,
+            np.array(rows, dtype=np.int64),
+            self._next_row - first,
+            rejects,
+            has_gaiji=GETA + "{" in text,
+        )
+        return len(text[:at].encode("utf-8")), batch
+
+    def _second_look(
+        self, text: str, at: int, fields: list[str] | None, end: int, *, final: bool
+    ) -> tuple[list[str] | None, int]:
+        """A record of several lines and the wrong number of fields: if the line after its first is a good record by
+        itself, the first line's quote was never closed, and what followed is not part of it."""
+        line_end = self._scanner.first_line_end(text, at)
+        if fields is None or end == line_end:
+            return fields, end
+        following = self._scanner.record_at(text, line_end, final=final)
+        if following is not None and following[0] is not None and len(following[0]) == self.layout.fields:
+            return None, line_end
+        return fields, end
+
+    def _fault(self, row: int, raw: str, fields: list[str] | None) -> Reject | None:
+        if len(raw) > MAX_RECORD_BYTES // 4 and len(raw.encode("utf-8")) > MAX_RECORD_BYTES:
+            return Reject(row, "over_long")
+        if "\0" in raw:
+            return Reject(row, "nul_byte")
+        if fields is None:
+            return Reject(row, "undecodable" if UNREADABLE in raw else "unclosed_quote")
+        if len(fields) != self.layout.fields:
+            return Reject(row, "undecodable" if UNREADABLE in raw else "wrong_field_count")
+        if UNREADABLE in raw:
+            for item, position in self.layout.wanted.items():
+                if UNREADABLE in fields[position]:
+                    return Reject(row, "undecodable", item)
+        if not any(field.strip() for field in fields):
+            return Reject(row, "blank_record")
+        return None
+
+
+def _first_line_end(piece: bytes) -> int | None:
+    """Where the first line of ``piece`` ends, or None if it does not."""
+    ends = [at for at in (piece.find(b"\n"), piece.find(b"\r")) if at >= 0]
+    if not ends:
+        return None
+    at = min(ends)
+    return at + 2 if piece[at : at + 2] == b"\r\n" else at + 1

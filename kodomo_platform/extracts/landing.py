@@ -1,0 +1,221 @@
+"""Where extracts land, which of them are whole, and the archive of their bytes.
+
+``<landing>/<code>/<YYYY-MM-DD>/<file>`` is written by the holders of the sources; nothing here changes it. Reading
+what is in a file belongs to the format modules.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from kodomo_platform.errors import ExtractError
+from kodomo_platform.settings import get_settings, municipality_code
+
+if TYPE_CHECKING:
+    from kodomo_platform.municipalities import Municipality
+
+DONE_MARKER = ".done"
+SETTLE_SECONDS = 60.0
+"""A folder without a `.done` marker is whole once nothing in it has changed for this long."""
+
+_JAPAN = dt.timezone(dt.timedelta(hours=9))
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_IN_TRANSFER = re.compile(r".*\.(part|partial|tmp|temp|filepart|crdownload|writing)|~\$.*|\..*", re.IGNORECASE)
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, order=True)
+class LandedFile:
+    """One extract in the landing folder; ordered by date, then by when it was written, then by name."""
+
+    extract_date: dt.date
+    modified_ns: int
+    name: str
+    path: Path
+
+    @property
+    def where(self) -> str:
+        """Date folder and file name, for messages."""
+        return f"{self.extract_date.isoformat()}/{self.name}"
+
+
+def today_in_japan() -> dt.date:
+    """The date where the municipalities are, whatever the machine's clock is set to."""
+    return dt.datetime.now(_JAPAN).date()
+
+
+def extract_folders(landing: Path, code: str, *, today: dt.date | None = None) -> dict[dt.date, Path]:
+    """The date folders of municipality ``code``, oldest first.
+
+    Raises ExtractError for a folder whose name is shaped like a date and is none, and for one dated in the future: a
+    mistyped year would otherwise be "the latest extract" for good.
+    """
+    root = landing / municipality_code(code)
+    if not root.is_dir():
+        return {}
+    today = today or today_in_japan()
+    folders: dict[dt.date, Path] = {}
+    for path in sorted(root.iterdir()):
+        if not path.is_dir() or not _DATE.fullmatch(path.name):
+            continue
+        try:
+            date = dt.date.fromisoformat(path.name)
+        except ValueError:
+            raise ExtractError(
+                "the folder's name is not a date",
+                where=f"{code}/{path.name}",
+                expected="YYYY-MM-DD, the day on which the extract was made",
+                action="rename the folder",
+            ) from None
+        if date > today:
+            raise ExtractError(
+                "the folder is dated in the future",
+                where=f"{code}/{path.name}",
+                expected=f"a date up to {today.isoformat()}",
+                action="rename the folder to the day on which the extract was made",
+            )
+        folders[date] = path
+    return folders
+
+
+def landed_files(landing: Path, code: str, pattern: str, *, today: dt.date | None = None) -> list[LandedFile]:
+    """All files of a source (their name matches the glob ``pattern``), oldest extract first.
+
+    Names are compared in NFC: a file that came by way of a Mac carries its ガ in two code points.
+    """
+    found = []
+    wanted = normalize("NFC", pattern)
+    for date, folder in extract_folders(landing, code, today=today).items():
+        for path in sorted(folder.iterdir()):
+            if _IN_TRANSFER.fullmatch(path.name) or not fnmatchcase(normalize("NFC", path.name), wanted):
+                continue
+            if path.is_symlink() or not path.is_file():
+                raise ExtractError(
+                    "not a regular file",
+                    where=f"{code}/{date.isoformat()}/{path.name}",
+                    expected="the extract itself, not a link or a folder",
+                )
+            found.append(LandedFile(date, path.stat().st_mtime_ns, path.name, path))
+    return sorted(found)
+
+
+def complete_extract_dates(
+    municipality: Municipality,
+    landing: Path | None = None,
+    *,
+    settle_seconds: float = SETTLE_SECONDS,
+    now: float | None = None,
+    today: dt.date | None = None,
+) -> list[dt.date]:
+    """The dates whose folders are wholly there, oldest first: for the sensor that asks for runs.
+
+    A folder is complete when it holds a ``.done`` marker, or when it holds a file and nothing in it has changed for
+    ``settle_seconds`` (the later of content and metadata change counts, so that a copy that keeps old times is seen
+    too) and no name in it says that a transfer is under way (``.part``, ``.tmp`` …).
+    """
+    landing = get_settings().landing if landing is None else landing
+    now = time.time() if now is None else now
+    return [
+        date
+        for date, folder in extract_folders(landing, municipality.code, today=today).items()
+        if _is_complete(folder, settle_seconds, now)
+    ]
+
+
+def _is_complete(folder: Path, settle_seconds: float, now: float) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    if DONE_MARKER in names:
+        return True
+    if not names or any(_IN_TRANSFER.fullmatch(name) for name in names):
+        return False
+    try:
+        stats = [path.stat() for path in folder.iterdir()]
+    except FileNotFoundError:  # renamed while we looked: still being written
+        return False
+    changed = max(max(stat.st_mtime, stat.st_ctime) for stat in stats)
+    return now - changed >= settle_seconds and any(stat.st_size for stat in stats)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def archive_file(file: LandedFile, archive: Path) -> tuple[Path, str]:
+    """Copy a landed file's bytes to ``<archive>/<sha256>`` (readable by its owner alone) and return path and hash.
+
+    Written aside and renamed, so that the archive never holds half a file. Raises ExtractError if the file changes
+    while it is read, or if it cannot be written (disk full).
+    """
+    aside = archive / f".incoming-{os.getpid()}"
+    digest = hashlib.sha256()
+    try:
+        archive.mkdir(parents=True, exist_ok=True)
+        before = file.path.stat()
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as target, file.path.open("rb") as source:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                target.write(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        after = file.path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise ExtractError(
+                "the file changed while it was read",
+                where=file.where,
+                expected="a file that is wholly there",
+                action=f"wait for the transfer to end; a `{DONE_MARKER}` file in the folder says so",
+            )
+        sha256 = digest.hexdigest()
+        kept = archive / sha256
+        if kept.exists():
+            aside.unlink()
+        else:
+            aside.replace(kept)
+        return kept, sha256
+    except OSError as error:
+        raise disk_error(error, file.where) from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def disk_error(error: OSError, where: str) -> ExtractError:
+    """What to tell when the disk does not take or give a file's bytes."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return ExtractError(
+        "the disk is full" if full else f"the file cannot be read or kept ({error.strerror or type(error).__name__})",
+        where=where,
+        expected="room for a copy of the file and for its rows",
+        action="free some space and run again; the last good state is untouched",
+    )
+
+
+def remove_leftovers(archive: Path) -> None:
+    """Delete what a killed process left half-copied in the archive."""
+    if archive.is_dir():
+        for path in archive.glob(".incoming-*"):
+            with suppress(OSError):
+                path.unlink()
+
+
+def read_chunks(path: Path, *, skip: int = 0, chunk_bytes: int = 4 << 20) -> Iterator[bytes]:
+    """The bytes of a file after the first ``skip``, in pieces."""
+    with path.open("rb") as file:
+        file.seek(skip)
+        while chunk := file.read(chunk_bytes):
+            yield chunk

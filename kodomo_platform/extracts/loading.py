@@ -1,0 +1,489 @@
+"""Landing files to raw rows, one source at a time, all or nothing.
+
+Every file of a source is loaded in one transaction: whatever goes wrong, a full disk and a killed process included,
+leaves the last good state. What values mean is not looked at here; that is staging's work.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kodomo_platform.catalog import Source, load_catalog
+from kodomo_platform.errors import ExtractError
+from kodomo_platform.extracts.batches import Batch, Reject
+from kodomo_platform.extracts.columns import DroppedColumn
+from kodomo_platform.extracts.encoding import GETA, gaiji_codes, wrong_encoding
+from kodomo_platform.extracts.files import OpenedFile, open_file
+from kodomo_platform.extracts.landing import (
+    DONE_MARKER,
+    LandedFile,
+    archive_file,
+    disk_error,
+    landed_files,
+    remove_leftovers,
+    sha256_of,
+)
+from kodomo_platform.extracts.tables import create_raw_tables
+from kodomo_platform.municipalities import Municipality, SourceConfig, municipality_codes
+from kodomo_platform.settings import get_settings, municipality_code
+
+SMALL_EXTRACT_ROWS = 20
+"""Below this an extract may shrink as it likes: a handful of cases closes in a month."""
+
+_MUNICIPALITY_COLUMN = "_municipality_in_file"
+_REJECTS_KEPT_BEFORE_GIVING_UP = 100_000
+
+
+@dataclass(frozen=True)
+class GaijiCount:
+    """How often a gaiji stands in a file, and where first."""
+
+    code: str
+    glyph_count: int
+    first_row_number: int
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What came of one file. ``rows_in`` = ``rows_loaded`` + ``rows_rejected``."""
+
+    file_name: str
+    extract_date: dt.date
+    sha256: str
+    encoding: str
+    rows_in: int
+    rows_loaded: int
+    rows_rejected: int
+    supersedes: str | None = None
+
+
+@dataclass
+class LoadReport:
+    """What a load did; counts are of the files loaded now, not of those that were there already.
+
+    ``rejects``: reason → records. ``absent_items``: items of the catalogue that the municipality's file does not map.
+    """
+
+    source: str
+    files: list[FileReport] = field(default_factory=list)
+    rows_in: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    dropped_columns: list[DroppedColumn] = field(default_factory=list)
+    absent_items: list[str] = field(default_factory=list)
+    gaiji: list[GaijiCount] = field(default_factory=list)
+    skipped_already_loaded: list[str] = field(default_factory=list)
+    extract_dates: list[dt.date] = field(default_factory=list)
+    rejects: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def load_source(
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    source_key: str,
+    landing: Path | None = None,
+    *,
+    archive: Path | None = None,
+    today: dt.date | None = None,
+) -> LoadReport:
+    """Load every new file of one source from ``<landing>/<code>/<date>/`` into ``raw``.
+
+    ``landing`` and ``archive`` default to the settings' folders. A source that the municipality does not hold loads
+    nothing (all its items are absent). Raises ExtractError, and changes nothing in the warehouse, if any file cannot
+    be taken.
+    """
+    code = municipality_code(municipality.code)
+    settings = get_settings()
+    landing = settings.landing if landing is None else landing
+    archive = (settings.archive if archive is None else archive) / code
+    source = load_catalog().sources.get(source_key)
+    if source is None:
+        raise ExtractError(f"{source_key!r} is no source of the catalogue", expected="see `kodomo catalog list`")
+    create_raw_tables(con)
+    config = municipality.by_source.get(source_key)
+    report = LoadReport(source_key)
+    if config is None:
+        report.absent_items = [item.name for item in source.items]
+        return report
+    report.absent_items = [item.name for item in source.items if item.name not in config.by_item]
+    remove_leftovers(archive)
+    load = _SourceLoad(con, municipality, source, config, archive, report)
+    landed = landed_files(landing, code, config.file.pattern, today=today)
+    con.execute("begin transaction")
+    try:
+        load.run(landed)
+        con.execute("commit")
+    except BaseException as error:
+        _roll_back(con)
+        if isinstance(error, OSError):
+            raise disk_error(error, source_key) from error
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            raise ExtractError(
+                "the warehouse cannot take the rows (disk or memory full)",
+                where=source_key,
+                action="free some space and run again; the last good state is untouched",
+            ) from error
+        raise
+    return report
+
+
+def load_all(
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    landing: Path | None = None,
+    *,
+    archive: Path | None = None,
+    today: dt.date | None = None,
+) -> list[LoadReport]:
+    """`load_source` for every source of the municipality.
+
+    One source's fault does not keep the others out; afterwards one ExtractError lists them all.
+    """
+    reports: list[LoadReport] = []
+    faults: list[str] = []
+    for config in municipality.sources:
+        try:
+            reports.append(load_source(con, municipality, config.source, landing, archive=archive, today=today))
+        except ExtractError as error:
+            faults.append(str(error))
+    if faults:
+        raise ExtractError("\n".join([f"{len(faults)} of {len(municipality.sources)} sources refused", *faults]))
+    return reports
+
+
+def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
+    try:
+        con.execute("rollback")
+    except duckdb.Error:
+        # DuckDB has ended the transaction itself (it does so when the disk is full)
+        return
+
+
+class _SourceLoad:
+    """One run over one source, inside its transaction."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        municipality: Municipality,
+        source: Source,
+        config: SourceConfig,
+        archive: Path,
+        report: LoadReport,
+    ) -> None:
+        self.con = con
+        self.municipality = municipality
+        self.source = source
+        self.config = config
+        self.archive = archive
+        self.report = report
+
+    def run(self, landed: list[LandedFile]) -> None:
+        by_date: dict[dt.date, list[LandedFile]] = {}
+        for file in landed:
+            if self.config.file.required_marker and not (file.path.parent / DONE_MARKER).exists():
+                self.report.warnings.append(f"{file.where}: waits for its {DONE_MARKER} file")
+                continue
+            by_date.setdefault(file.extract_date, []).append(file)
+        self.report.extract_dates = sorted(by_date)
+        for date in sorted(by_date):
+            *earlier, wanted = by_date[date]
+            for file in earlier:
+                self._note_superseded(file, wanted)
+            self._take(wanted)
+
+    def _note_superseded(self, file: LandedFile, by: LandedFile) -> None:
+        """Keep the bytes and the name of a file that another one of the same date replaces before it was ever
+        loaded.
+        """
+        sha256 = sha256_of(file.path)
+        if self._known(sha256):
+            return
+        _, sha256 = archive_file(file, self.archive)
+        self.report.warnings.append(f"{file.where}: replaced by {by.name}, which was written later")
+        self._book_file(FileReport(file.name, file.extract_date, sha256, "not read", 0, 0, 0), active=False)
+
+    def _known(self, sha256: str) -> list[tuple[dt.date, bool]]:
+        return self.con.execute(
+            "select extract_date, active from raw.files where source = ? and sha256 = ?", [self.source.key, sha256]
+        ).fetchall()
+
+    def _take(self, file: LandedFile) -> None:
+        try:
+            sha256 = sha256_of(file.path)
+        except OSError as error:
+            raise disk_error(error, file.where) from error
+        known = self._known(sha256)
+        # a file that went out of use for a correction and is delivered again is wanted again
+        if any(active for _, active in known):
+            self.report.skipped_already_loaded.append(file.where)
+            return
+        self._refuse_named_for_another(file)
+        path, sha256 = archive_file(file, self.archive)
+        opened = open_file(path, self.config, file.where)
+        counter = _Counter(path.stat().st_size, self.municipality, file.where)
+        for batch in opened.batches:
+            counter.add(batch, opened)
+            self._insert(batch, file, sha256)
+        counter.finish(opened)
+        self._finish(file, sha256, opened, counter)
+
+    def _insert(self, batch: Batch, file: LandedFile, sha256: str) -> None:
+        if not len(batch.row_numbers):
+            return
+        items = [item for item in batch.columns if item != _MUNICIPALITY_COLUMN]
+        table = pa.table(
+            [*(batch.columns[item] for item in items), pa.array(batch.row_numbers)], [*items, "_row_number"]
+        )
+        columns = ", ".join(f'"{name}"' for name in table.column_names)
+        self.con.register("_incoming", table)
+        try:
+            self.con.execute(
+                f"insert into raw.{self.source.raw_table} (_municipality, _extract_date, _source_file_sha256, "
+                f"{columns}) select ?, ?::date, ?, {columns} from _incoming",
+                [self.municipality.code, file.extract_date, sha256],
+            )
+        finally:
+            self.con.unregister("_incoming")
+
+    def _finish(self, file: LandedFile, sha256: str, opened: OpenedFile, counter: _Counter) -> None:
+        key = self.source.key
+        previous = self.con.execute(
+            "select sha256, rows_loaded, extract_date, file_name from raw.files "
+            "where source = ? and active and extract_date <= ? order by extract_date desc limit 1",
+            [key, file.extract_date],
+        ).fetchone()
+        self._refuse_shrunk(file, counter, previous)
+        if counter.rows_in == 0:
+            self.report.warnings.append(f"{file.where}: a header and no records")
+        elif previous is not None:
+            self._refuse_strangers(file, sha256, previous[0])
+        superseded = previous is not None and previous[2] == file.extract_date
+        if superseded and previous is not None:
+            self._retire(previous[0], file.extract_date)
+        loaded = counter.rows_in - len(counter.rejects)
+        done = FileReport(
+            file.name,
+            file.extract_date,
+            sha256,
+            opened.encoding,
+            counter.rows_in,
+            loaded,
+            len(counter.rejects),
+            previous[3] if superseded and previous is not None else None,
+        )
+        self._book_file(done, active=True)
+        self._book(
+            "rejects",
+            [(key, file.extract_date, file.name, sha256, r.row_number, r.reason, r.item) for r in counter.rejects],
+        )
+        gaiji = counter.gaiji()
+        self._book("gaiji", [(key, g.code, g.glyph_count, g.first_row_number, sha256) for g in gaiji])
+        self._book("dropped_columns", [(key, sha256, d.ordinal, d.reason, d.header) for d in opened.plan.dropped])
+        report = self.report
+        report.files.append(done)
+        report.rows_in += done.rows_in
+        report.rows_loaded += done.rows_loaded
+        report.rows_rejected += done.rows_rejected
+        report.dropped_columns += [column for column in opened.plan.dropped if column not in report.dropped_columns]
+        report.gaiji += gaiji
+        report.rejects = dict(Counter(report.rejects) + Counter(r.reason for r in counter.rejects))
+
+    def _retire(self, sha256: str, date: dt.date) -> None:
+        """Take a superseded file's rows out; its line in ``raw.files`` stays, and its bytes in the archive."""
+        key = self.source.key
+        self.con.execute(
+            f"delete from raw.{self.source.raw_table} where _source_file_sha256 = ? and _extract_date = ?",
+            [sha256, date],
+        )
+        for book in ("rejects", "gaiji", "dropped_columns"):
+            self.con.execute(f"delete from raw.{book} where source = ? and source_file_sha256 = ?", [key, sha256])
+        self.con.execute(
+            "update raw.files set active = false where source = ? and sha256 = ? and extract_date = ?",
+            [key, sha256, date],
+        )
+
+    def _book_file(self, done: FileReport, *, active: bool) -> None:
+        self.con.execute(
+            "insert into raw.files select ?, ?, ?, ?, ?, ?, ?, ?, now() at time zone 'UTC', ?",
+            [
+                self.source.key,
+                done.extract_date,
+                done.file_name,
+                done.sha256,
+                done.rows_in,
+                done.rows_loaded,
+                done.rows_rejected,
+                done.encoding,
+                active,
+            ],
+        )
+
+    def _book(self, book: str, rows: Iterable[tuple[object, ...]]) -> None:
+        rows = list(rows)
+        if not rows:
+            return
+        names = [f"c{i}" for i in range(len(rows[0]))]
+        # a column may be all None (no item known): say text, or Arrow makes it a null column
+        columns = [
+            pa.array([row[i] for row in rows], pa.string() if all(row[i] is None for row in rows) else None)
+            for i in range(len(names))
+        ]
+        self.con.register("_incoming", pa.table(columns, names))
+        try:
+            self.con.execute(f"insert into raw.{book} select * from _incoming")
+        finally:
+            self.con.unregister("_incoming")
+
+    # ---------------------------------------------------------- plausibility
+
+    def _refuse_named_for_another(self, file: LandedFile) -> None:
+        own = self.municipality.code
+        others = {code for code in municipality_codes() if code != own}
+        numbers = set(re.findall(r"(?<![0-9])[0-9]{5,6}(?![0-9])", file.name))
+        if numbers & {own, own[:5]}:
+            return
+        named = numbers & (others | {code[:5] for code in others})
+        if named:
+            raise ExtractError(
+                f"the file's name carries the code of another municipality ({', '.join(sorted(named))})",
+                where=file.where,
+                expected=f"an extract of {own}",
+                action="move the file to its own municipality's landing folder",
+            )
+
+    def _refuse_shrunk(
+        self, file: LandedFile, counter: _Counter, previous: tuple[str, int, dt.date, str] | None
+    ) -> None:
+        if previous is None or self.config.extract_kind != "full":
+            return
+        before, now = previous[1], counter.rows_in - len(counter.rejects)
+        limit = self.municipality.shrink_limit_percent
+        too_small = before >= SMALL_EXTRACT_ROWS and now < before * (1 - limit / 100)
+        if too_small or (now == 0 and before > 0 and limit < 100):
+            raise ExtractError(
+                f"the extract has {now} records; the last one ({previous[2].isoformat()}) had {before}",
+                where=file.where,
+                expected=f"a full extract not smaller than the last by more than {limit:g} %",
+                action="ask the holder whether it is whole; if it is, raise `shrink_limit_percent` in the "
+                "municipality's file",
+            )
+
+    def _refuse_strangers(self, file: LandedFile, sha256: str, previous_sha256: str) -> None:
+        """Two full extracts of one source share most of their numbers; one that shares next to none is somebody
+        else's.
+        """
+        if self.config.extract_kind != "full" or self.municipality.shrink_limit_percent >= 100:
+            return
+        key = self.source.record_key
+        found = self.con.execute(
+            f"""
+            with new_keys as (
+                select distinct trim("{key}") as record from raw.{self.source.raw_table}
+                where _source_file_sha256 = ? and trim("{key}") <> ''
+            ),
+            old_keys as (
+                select distinct trim("{key}") as record from raw.{self.source.raw_table}
+                where _source_file_sha256 = ? and trim("{key}") <> ''
+            )
+            select
+                (select count(*) from new_keys),
+                (select count(*) from old_keys),
+                (select count(*) from new_keys semi join old_keys using (record))
+            """,
+            [sha256, previous_sha256],
+        ).fetchone()
+        assert found is not None
+        new, old, shared = found
+        if min(new, old) >= 50 and shared * 20 < min(new, old):
+            raise ExtractError(
+                f"of {new} numbers in `{key}` only {shared} were in the last extract ({old} numbers)",
+                where=file.where,
+                expected="mostly the same people as in the last extract",
+                action="check that the file is this municipality's and this source's; if all numbers were reissued, "
+                "set `shrink_limit_percent: 100` in the municipality's file for one run",
+            )
+
+
+class _Counter:
+    """What is known about a file while its batches pass: counts, rejects, gaiji, whose data it is."""
+
+    def __init__(self, size: int, municipality: Municipality, where: str) -> None:
+        self.size = size
+        self.municipality = municipality
+        self.where = where
+        self.rows_in = 0
+        self.rejects: list[Reject] = []
+        self._gaiji: Counter[str] = Counter()
+        self._gaiji_first: dict[str, int] = {}
+        self._codes: Counter[str] = Counter()
+
+    def add(self, batch: Batch, opened: OpenedFile) -> None:
+        self.rows_in += batch.records
+        self.rejects += batch.rejects
+        if batch.has_gaiji:
+            self._count_gaiji(batch)
+        if _MUNICIPALITY_COLUMN in batch.columns:
+            counts = pc.value_counts(batch.columns[_MUNICIPALITY_COLUMN])
+            self._codes.update({str(pair["values"]).strip(): pair["counts"] for pair in counts.to_pylist()})
+        # no file holds more records than bytes: once even that could not bring the share down, reading on is idle
+        if len(self.rejects) > max(
+            _REJECTS_KEPT_BEFORE_GIVING_UP, self.size * self.municipality.reject_limit_percent / 100
+        ):
+            self._refuse(opened)
+
+    def _count_gaiji(self, batch: Batch) -> None:
+        for item, column in batch.columns.items():
+            if item == _MUNICIPALITY_COLUMN:
+                continue
+            hits = np.flatnonzero(pc.match_substring(column, GETA + "{").to_numpy(zero_copy_only=False))
+            for at in hits:
+                row = int(batch.row_numbers[at])
+                for code in gaiji_codes(column[int(at)].as_py()):
+                    self._gaiji[code] += 1
+                    self._gaiji_first[code] = min(row, self._gaiji_first.get(code, row))
+
+    def gaiji(self) -> list[GaijiCount]:
+        return [GaijiCount(code, n, self._gaiji_first[code]) for code, n in sorted(self._gaiji.items())]
+
+    def finish(self, opened: OpenedFile) -> None:
+        """Raise ExtractError if too many records were rejected, or most belong to somebody else."""
+        if len(self.rejects) * 100 > self.rows_in * self.municipality.reject_limit_percent:
+            self._refuse(opened)
+        own = self.municipality.code
+        foreign = sum(n for code, n in self._codes.items() if code and code not in (own, own[:5], own.lstrip("0")))
+        named = sum(n for code, n in self._codes.items() if code)
+        if 2 * foreign > named:
+            raise ExtractError(
+                f"{foreign} of {named} records carry the code of another municipality",
+                where=self.where,
+                expected=f"records of {own}",
+                action="move the file to its own municipality's landing folder",
+            )
+
+    def _refuse(self, opened: OpenedFile) -> None:
+        reasons = Counter(reject.reason for reject in self.rejects)
+        if opened.encoding != "xlsx" and reasons["undecodable"] * 2 > len(self.rejects):
+            seen = opened.looks_like if opened.looks_like != opened.encoding else None
+            raise wrong_encoding(opened.encoding, seen, self.where)
+        listed = []
+        for reason, count in reasons.most_common():
+            rows = [str(reject.row_number) for reject in self.rejects if reject.reason == reason][:5]
+            listed.append(f"{reason} {count} (records {', '.join(rows)}{' …' if count > len(rows) else ''})")
+        raise ExtractError(
+            f"{len(self.rejects)} of {self.rows_in} records cannot be read: {'; '.join(listed)}",
+            where=self.where,
+            expected=f"at most {self.municipality.reject_limit_percent:g} % (`reject_limit_percent`)",
+            action="ask the holder to correct the extract; the last good state is untouched",
+        )
