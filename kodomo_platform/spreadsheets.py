@@ -51,7 +51,9 @@ def write_csv_to(stream: TextIO, header: Sequence[str], rows: Iterable[Sequence[
     writer.writerows([_text(cell) for cell in row] for row in rows)
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], *, encoding: str = "utf-8-sig") -> Path:
+def write_csv(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]], *, encoding: str = "utf-8-sig"
+) -> Path:
     """Write a CSV file, by default with the BOM by which Excel knows UTF-8. Returns ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding=encoding, newline="") as stream:
@@ -60,7 +62,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]],
 
 
 def write_xlsx(path: Path, sheets: Mapping[str, tuple[Sequence[str], Iterable[Sequence[Cell]]]]) -> Path:
-    """Write ``{sheet name: (header, rows)}`` as XLSX: header bold and frozen, no formulas, no links. Returns ``path``."""
+    """Write ``{sheet name: (header, rows)}`` as XLSX: header frozen, no formulas, no links. Returns ``path``."""
     import xlsxwriter
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -114,9 +114,7 @@ def load_catalog_from(directory: Path) -> Catalog:
     return Catalog.model_construct(sources={source.key: source for source in ranked})
 
 
-def _read_domain(
-    located: LocatedYaml, sources: dict[str, Source], labels: dict[str, str], faults: list[Fault]
-) -> None:
+def _read_domain(located: LocatedYaml, sources: dict[str, Source], labels: dict[str, str], faults: list[Fault]) -> None:
     data = located.data
     if not isinstance(data, dict) or not isinstance(data.get("sources"), dict):
         faults.append(located.fault((), "expected `domain` and a mapping `sources`"))
@@ -169,9 +167,7 @@ def _read_source(
         for label in (item.label_ja, item.label_en):
             if label in labels:
                 faults.append(
-                    located.fault(
-                        (*path, "items", item_name), f"the label '{label}' is also that of '{labels[label]}'"
-                    )
+                    located.fault((*path, "items", item_name), f"the label '{label}' is also that of '{labels[label]}'")
                 )
             labels[label] = item_name
         items.append(item)

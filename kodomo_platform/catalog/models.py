@@ -1,7 +1,7 @@
 """The shapes of the catalogue. Reading them from files belongs to `loading`.
 
-The fields of an item are those that the Digital Agency's guideline asks to be recorded (chapters 3 and 5 of the report of
-2022-12-20), plus what the platform needs to read the value.
+The fields of an item are those that the Digital Agency's guideline asks to be recorded (chapters 3 and 5 of the report
+of 2022-12-20), plus what the platform needs to read the value.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Retention(_Frozen):
     """How long the item is kept, by the report's five classes of data."""
 
     data_class: Literal[1, 2, 3, 4, 5] = Field(
-        description="1 for outreach, 2 logs, 3 analysis with personal information, 4 analysis without, 5 models and results"
+        description="1 outreach, 2 logs, 3 analysis with personal information, 4 analysis without, 5 models and results"
     )
     years: int = Field(ge=0, le=30)
 
 
 class BeyondPurpose(_Frozen):
-    """Use beyond the purpose for which the item was collected (Act on the Protection of Personal Information, art. 69(2))."""
+    """Use beyond the purpose of collection (Act on the Protection of Personal Information, art. 69(2))."""
 
     ground: Literal["i", "ii", "iii", "iv"] = Field(
         description="i consent, ii own duties, iii other bodies, iv statistics, research or clear benefit"
@@ -86,12 +86,16 @@ class Item(_Frozen):
     purpose: Text
     necessity: Text
     legal_basis: Text
-    beyond_purpose: BeyondPurpose | None = Field(description="Null where the use lies inside the purpose of collection.")
+    beyond_purpose: BeyondPurpose | None = Field(
+        description="Null where the use lies inside the purpose of collection."
+    )
     safety_measures: Text
     notice: Text = Field(description="How residents are told.")
     retention: Retention
     consent_needed: bool
-    lookback_months: int | None = Field(ge=1, le=240, description="Older events are not looked at; null: current state.")
+    lookback_months: int | None = Field(
+        ge=1, le=240, description="Older events are not looked at; null: current state."
+    )
     banned_as_input: bool = Field(description="Never an input of a score (it may still link, label or be shown).")
 
 

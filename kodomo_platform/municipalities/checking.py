@@ -22,12 +22,13 @@ from kodomo_platform.municipalities.models import Municipality
 _UNION_STEPS = re.compile(r"^(function-.*|literal\[.*|constrained-.*)$")
 _WILD = re.compile(r"[^\x00-\x1f/\\:<>|\"\[\]{}]+")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_NAMES = (
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_CRON_NAMES: tuple[dict[str, int], ...] = (
     {},
     {},
     {},
-    {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)},
-    {name: number for number, name in enumerate("sun mon tue wed thu fri sat".split())},
+    {name: number for number, name in enumerate(_MONTHS, 1)},
+    {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))},
 )
 
 Found = Iterator[tuple[Path_, str]]
@@ -107,7 +108,10 @@ def _reference_faults(data: dict[str, Any], catalog: Catalog) -> Found:
         key = str(source.get("source"))
         known = catalog.sources.get(key)
         if known is None and "source" in source:
-            yield (*path, "source"), f"unknown source '{key[:80]}'; expected one of the catalogue's: {_near(key, catalog)}"
+            yield (
+                (*path, "source"),
+                f"unknown source '{key[:80]}'; expected one of the catalogue's: {_near(key, catalog)}",
+            )
         if key in held:
             yield (*path, "source"), f"the source '{key}' stands here twice"
         held.add(key)
@@ -182,10 +186,9 @@ def _source_faults(path: Path_, source: dict[str, Any], known: Source | None) ->
                     yield (*here, "item"), f"the item '{name}' stands here twice"
                 items.add(name)
             yield from _place_faults(here, column, file, places, name)
-            style = column.get("date_style")
-            if style is not None and known is not None and name in known.by_name:
-                if known.by_name[name].type not in ("date", "month"):
-                    yield (*here, "date_style"), f"'{name}' is not a date"
+            item = None if known is None else known.by_name.get(name)
+            if column.get("date_style") is not None and item is not None and item.type not in ("date", "month"):
+                yield (*here, "date_style"), f"'{name}' is not a date"
     yield from _overlap_faults(path, source)
     if known is not None and isinstance(source.get("columns"), list):
         for name in known.natural_key:
@@ -285,7 +288,10 @@ def _code_map_faults(path: Path_, source: dict[str, Any], known: Source | None, 
             yield here, f"'{name}' has no column"
         for local, code in (codes if isinstance(codes, dict) else {}).items():
             if str(code) not in expected:
-                yield (*here, local), f"'{str(code)[:40]}' is not a code of the catalogue; expected {', '.join(expected)}"
+                yield (
+                    (*here, local),
+                    f"'{str(code)[:40]}' is not a code of the catalogue; expected {', '.join(expected)}",
+                )
 
 
 def _is_timezone(name: str) -> bool:

@@ -63,7 +63,7 @@ def load_file(file: Path) -> Municipality:
 
 
 def onboard(file: Path) -> Municipality:
-    """Check ``file`` and copy it to ``<home>/municipalities/<code>.yaml``, whole or not at all. Returns what it holds."""
+    """Check ``file`` and copy it to ``<home>/municipalities/<code>.yaml``, whole or not at all; return its content."""
     municipality = load_file(file)
     directory = get_settings().municipalities_dir
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The JSON Schema of a municipality's file, for editors. The shipped copy is ``schema.json``; a test keeps it current."""
+"""The JSON Schema of a municipality's file, for editors. ``schema.json`` is its shipped copy; a test keeps it current."""
 
 from __future__ import annotations
 
