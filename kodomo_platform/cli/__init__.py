@@ -1,0 +1,87 @@
+"""`kodomo …`: thin; every command calls one function of one room.
+
+Each family of commands is a module of its own here, loaded only when it is called: a terminal should not wait for
+MLflow to list a catalogue.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+import typer
+from typer.main import get_command
+
+from kodomo_platform.errors import KodomoError
+from kodomo_platform.settings import get_settings
+
+# name → (module, what it is for). A module holds `app` (a family) or a function named `command` (a single command).
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "setup": ("platform_setup", "Prepare this installation: operations database, dbt manifest, Dagster and MLflow homes."),
+    "demo": ("demo", "Build the pilots' synthetic extracts and take them from landing to published snapshots."),
+    "run": ("run", "Run one municipality through Dagster, from landing files to a published snapshot."),
+    "synth": ("synth", "Make a synthetic municipality's extracts, with known truth."),
+    "onboard": ("onboard", "Add a municipality from its YAML file."),
+    "municipality": ("municipality", "List and check municipality files."),
+    "catalog": ("catalog", "Read and export the catalogue of data items."),
+    "snapshots": ("snapshots", "List and verify published snapshots."),
+    "lineage": ("lineage", "Walk one score back to model, features, records, files and law."),
+    "linkage": ("linkage", "History of child ids, undoing merges, training the linkage model."),
+    "review": ("review", "Clerical review of record pairs."),
+    "evaluate": ("evaluate", "Measure linkage and quality against a known truth."),
+    "quality": ("quality", "Quality reports, differences between runs, correction sheets."),
+    "model": ("model", "Review, approve, reject and retire models; bench a table."),
+    "scores": ("scores", "Show and compare score versions."),
+    "ui": ("ui", "Start Dagster's webserver and daemon and MLflow's server together."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Loads a family of commands when it is called, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module_name, summary = _COMMANDS[cmd_name]
+        module = importlib.import_module(f"kodomo_platform.cli.{module_name}")
+        app = getattr(module, "app", None)
+        if app is None:
+            app = typer.Typer(add_completion=False)
+            app.command()(getattr(module, "command", None) or getattr(module, cmd_name))
+        command = get_command(app)
+        command.name = cmd_name
+        command.short_help = summary
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # from the table above: asking each module for its help would load them all
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+_group = _LazyGroup(
+    name="kodomo",
+    help="Find children who need help before anyone asks. / こどもに関するデータを連携し、支援が必要なこどもを早く見つけます。",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point: exit code 0 only when everything asked for succeeded, 2 for wrong use, 1 for any other failure."""
+    get_settings()
+    try:
+        result = _group.main(standalone_mode=False)
+    except KodomoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except click.exceptions.Abort:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    raise SystemExit(result if isinstance(result, int) else 0)

@@ -1,0 +1,115 @@
+"""``kodomo snapshots list|verify``: what has been published, and whether it is still what was published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.errors import PublishingError
+from kodomo_platform.settings import get_settings
+
+app = typer.Typer(help="Published snapshots: list them, verify them.", no_args_is_help=True)
+Codes = Annotated[
+    list[str] | None,
+    typer.Option("--municipality", help="Municipality code; may be given again. Default: all.", show_default=False),
+]
+
+
+@app.command("list")
+def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json = False) -> None:
+    """List the published snapshots, oldest first; the one in use is marked."""
+    apply_home(home)
+    from kodomo_platform.publishing import snapshots
+
+    found = [snapshot for code in municipality or _codes() for snapshot in snapshots(code)]
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "municipality": snapshot.municipality,
+                        "as_of_date": snapshot.as_of.isoformat(),
+                        "version": snapshot.version,
+                        "is_current": snapshot.is_current,
+                        "readable": bool(snapshot.manifest),
+                        "created_at": snapshot.manifest.get("created_at"),
+                        "quality": snapshot.manifest.get("quality", {}).get("verdict"),
+                        "rows": snapshot.row_counts if snapshot.manifest else {},
+                        "path": str(snapshot.path),
+                    }
+                    for snapshot in found
+                ],
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("municipality", "as of", "version", "in use", "published", "children", "scores", "quality")
+    for snapshot in found:
+        rows = snapshot.row_counts if snapshot.manifest else {}
+        table.add_row(
+            snapshot.municipality,
+            snapshot.as_of.isoformat(),
+            snapshot.version,
+            "●" if snapshot.is_current else "",
+            str(snapshot.manifest.get("created_at", "manifest cannot be read")),
+            f"{rows.get('child_register', 0):,}",
+            f"{rows.get('risk_scores', 0):,}",
+            str(snapshot.manifest.get("quality", {}).get("verdict", "")),
+        )
+    Console().print(table if found else "nothing has been published here yet: see `kodomo run`")
+
+
+@app.command("verify")
+def verify_snapshots(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of one snapshot. Default: every snapshot there is.", show_default=False),
+    ] = None,
+    municipality: Codes = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Hash every published file again and report every fault. Exit code 1 if there is one."""
+    apply_home(home)
+    from kodomo_platform.publishing import snapshots, verify
+
+    paths = [path] if path else [one.path for code in municipality or _codes() for one in snapshots(code)]
+    faults = {one: verify(one) for one in paths}
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "path": str(one),
+                        "sound": not found,
+                        "faults": [{"file": str(f.file), "where": f.where, "message": f.message} for f in found],
+                    }
+                    for one, found in faults.items()
+                ],
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
+    else:
+        for one, found in faults.items():
+            typer.echo(f"{'sound  ' if not found else 'FAULTY '} {one}")
+            for fault in found:
+                typer.echo(f"  {fault}")
+    if not paths:
+        raise PublishingError("there is no snapshot to verify", action="`kodomo snapshots list` shows what there is")
+    if any(faults.values()):
+        raise typer.Exit(1)
+
+
+def _codes() -> list[str]:
+    """Municipalities that have published something in this home."""
+    root = get_settings().published
+    return sorted(folder.name for folder in root.iterdir() if folder.name.isdigit()) if root.is_dir() else []

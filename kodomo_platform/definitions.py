@@ -1,0 +1,19 @@
+"""The one `Definitions` object that Dagster loads (workspace.yaml points here).
+
+What is wired stands in `kodomo_platform.orchestration`; what is computed stands in the rooms.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kodomo_platform.settings import get_settings
+
+get_settings()  # before Dagster is imported: it reads its telemetry switch from the environment
+
+from kodomo_platform.orchestration.build import build_definitions  # noqa: E402
+
+defs = build_definitions()
+
+# dbt and MLflow start as processes of their own; they inherit the same home.
+os.environ.setdefault("KODOMO_HOME", str(get_settings().home))

@@ -1,0 +1,54 @@
+"""Everything wired together; tests swap single parts by argument."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource
+
+from kodomo_platform.catalog import load_catalog
+from kodomo_platform.orchestration import dbt as dbt_wiring
+from kodomo_platform.orchestration import extracts, jobs, linkage, publishing, quality, scoring
+from kodomo_platform.orchestration.resources import RunSettings, run_lock
+
+
+def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All assets, checks, jobs, schedules and sensors of the platform."""
+    dbt_assets = dbt_wiring.dbt_asset_definitions()
+    dbt_tables = [key.path[-1] for assets in dbt_assets for key in assets.keys]
+    raw_tables = [source.raw_table for source in load_catalog().sources.values()]
+    staging = sorted(table for table in dbt_tables if table.startswith("stg_"))
+    linked = sorted(table for table in dbt_tables if table.startswith(("lnk_", "mart_")))
+    resources = {
+        "run_settings": RunSettings.configure_at_launch(),
+        "run_lock": run_lock,
+        "dbt": DbtCliResource(
+            project_dir=str(dbt_wiring.PROJECT_DIR),
+            profiles_dir=str(dbt_wiring.PROJECT_DIR),
+            dbt_executable=str(Path(sys.executable).with_name("dbt")),
+        ),
+    }
+    return dg.Definitions(
+        assets=[
+            *extracts.extract_assets(),
+            linkage.known_child_ids,
+            *dbt_assets,
+            linkage.child_ids,
+            scoring.risk_model,
+            scoring.risk_scores,
+            publishing.published_snapshot,
+        ],
+        asset_checks=[
+            quality.layer_checks("raw", raw_tables),
+            quality.layer_checks("staging", staging),
+            quality.layer_checks("marts", linked),
+            quality.layer_checks("scores", ["risk_scores"]),
+        ],
+        jobs=[jobs.MUNICIPALITY_RUN, jobs.TRAINING, jobs.SCORING],
+        schedules=jobs.schedules(),
+        sensors=[jobs.new_extracts],
+        resources=resources | dict(resource_overrides or {}),
+        executor=jobs.IN_PROCESS,
+    )

@@ -1,0 +1,159 @@
+"""dbt models as assets: cleansing, linkage and marts, with column lineage on every one."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from kodomo_platform.orchestration.column_lineage import column_lineage
+from kodomo_platform.orchestration.extracts import OWNERS
+from kodomo_platform.orchestration.partitions import MUNICIPALITIES
+from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.settings import get_settings
+
+PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
+MANIFEST = PROJECT_DIR / "target" / "manifest.json"
+
+# Which asset stands for the tables of a dbt source schema that are not one asset each.
+_SOURCE_ASSETS = {"cfg": "run_configuration", "ops": "known_child_ids"}
+_RAW_LEDGER = {"files", "rejects", "gaiji", "dropped_columns"}
+
+
+class HouseTranslator(DagsterDbtTranslator):
+    """dbt names to asset keys: one word each, the same as the table's name."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            schema, name = dbt_resource_props["schema"], dbt_resource_props["name"]
+            if schema in _SOURCE_ASSETS:
+                return dg.AssetKey(_SOURCE_ASSETS[schema])
+            if schema == "raw" and name in _RAW_LEDGER:
+                return dg.AssetKey("run_configuration")
+            return dg.AssetKey(name)
+        return dg.AssetKey(dbt_resource_props["name"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        folder = dbt_resource_props["fqn"][1]
+        if folder == "staging":
+            # stg_<domain>__<source>: cleansing stands beside the extract it cleanses
+            return str(dbt_resource_props["name"]).removeprefix("stg_").split("__")[0]
+        return str(folder)
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props.get("description") or "")
+
+
+@lru_cache(maxsize=1)
+def manifest() -> dict[str, Any]:
+    """dbt's manifest; built by ``make setup``, here only when it is missing."""
+    if not MANIFEST.exists():
+        compile_project()
+    loaded: dict[str, Any] = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    return loaded
+
+
+def compile_project() -> None:
+    """Write dbt's manifest with compiled SQL, over an empty warehouse.
+
+    A temporary target and a rename keep parallel workers from reading half of it. Compiled, not only parsed: column
+    lineage is read from the SQL that will run.
+    """
+    import subprocess
+    import sys
+    import tempfile
+
+    MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=MANIFEST.parent, prefix=".compile-") as folder:
+        executable = Path(sys.executable).with_name("dbt")
+        variables = json.dumps({"warehouse": str(Path(folder) / "empty.duckdb")})
+        done = subprocess.run(
+            [str(executable), "--quiet", "compile", "--project-dir", str(PROJECT_DIR)]
+            + ["--profiles-dir", str(PROJECT_DIR), "--vars", variables, "--target-path", folder, "--log-path", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"dbt could not compile the project:\n{done.stdout}\n{done.stderr}")
+        Path(folder, "manifest.json").replace(MANIFEST)
+        Path(folder, "partial_parse.msgpack").replace(MANIFEST.parent / "partial_parse.msgpack")
+    manifest.cache_clear()
+
+
+def dbt_arguments(code: str, as_of: str) -> list[str]:
+    """Arguments of one dbt build over one municipality's warehouse."""
+    settings = get_settings()
+    variables = {"municipality": code, "as_of": as_of, "warehouse": str(settings.warehouse(code))}
+    return ["build", "--vars", json.dumps(variables)]
+
+
+def _seed_target(target: Path) -> None:
+    """Give dbt the parsed project, so that a run does not parse it again."""
+    target.mkdir(parents=True, exist_ok=True)
+    source = MANIFEST.parent / "partial_parse.msgpack"
+    copy = target / source.name
+    if source.exists() and (not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime):
+        copy.write_bytes(source.read_bytes())
+
+
+def _build(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings, step: str
+) -> Iterator[Any]:
+    municipality = partition_municipality(context)
+    as_of = run_settings.as_of_date(municipality).isoformat()
+    target = get_settings().dbt_target(municipality.code) / step
+    _seed_target(target)
+    invocation = dbt.cli(dbt_arguments(municipality.code, as_of), context=context, target_path=target)
+    lineage = column_lineage()
+    for event in invocation.stream():
+        if isinstance(event, dg.Output):
+            # the event's name is the table's; the lineage was derived from the compiled SQL once, not in every run
+            name = context.asset_key_for_output(event.output_name).path[-1]
+            if name in lineage:
+                yield event.with_metadata({**event.metadata, "dagster/column_lineage": lineage[name]})
+                continue
+        yield event
+
+
+_TRANSLATOR = HouseTranslator(
+    settings=DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_duplicate_source_asset_keys=True)
+)
+
+
+def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
+    """Two steps: cleansing; then linkage and marts. Quality looks at the raw tables before, at the marts after."""
+
+    @dbt_assets(
+        manifest=manifest(),
+        select="path:models/staging",
+        name="dbt_staging",
+        partitions_def=MUNICIPALITIES,
+        dagster_dbt_translator=_TRANSLATOR,
+        required_resource_keys={"run_lock"},
+    )
+    def dbt_staging(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings) -> Iterator[Any]:
+        yield from _build(context, dbt, run_settings, "staging")
+
+    @dbt_assets(
+        manifest=manifest(),
+        select="path:models/linkage path:models/marts",
+        name="dbt_linkage_and_marts",
+        partitions_def=MUNICIPALITIES,
+        dagster_dbt_translator=_TRANSLATOR,
+        required_resource_keys={"run_lock"},
+    )
+    def dbt_linkage_and_marts(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings
+    ) -> Iterator[Any]:
+        yield from _build(context, dbt, run_settings, "marts")
+
+    return [dbt_staging, dbt_linkage_and_marts]

@@ -1,0 +1,111 @@
+"""Assets of the landing side: the run's configuration and one asset per source extract."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from kodomo_platform.catalog import Source, load_catalog
+from kodomo_platform.municipalities import write_configuration
+from kodomo_platform.orchestration.partitions import MUNICIPALITIES
+from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.settings import get_settings
+from kodomo_platform.warehouse import warehouse
+
+OWNERS = ["team:data-platform"]
+TRANSIENT = dg.RetryPolicy(max_retries=0)
+
+
+@dg.asset(
+    key="run_configuration",
+    group_name="catalog",
+    partitions_def=MUNICIPALITIES,
+    kinds={"duckdb"},
+    owners=OWNERS,
+    required_resource_keys={"run_lock"},
+    description="実行設定: 自治体の設定ファイルとデータ項目カタログを作業用データベースへ書き込みます。\n\n"
+    "Run configuration: the municipality's file and the catalogue, written into the working warehouse.",
+)
+def run_configuration(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    from kodomo_platform.extracts import create_raw_tables
+    from kodomo_platform.scoring import training_dates
+
+    municipality = partition_municipality(context)
+    catalog = load_catalog()
+    as_of = run_settings.as_of_date(municipality)
+    with warehouse(municipality.code) as con:
+        write_configuration(con, municipality, catalog, as_of)
+        create_raw_tables(con, catalog)
+        if run_settings.training:
+            con.executemany(
+                "insert into cfg.as_of values (?, 'train')", [[day] for day in training_dates(municipality, as_of)]
+            )
+        train_dates = con.execute("select count(*) from cfg.as_of where purpose = 'train'").fetchone()
+    return dg.MaterializeResult(
+        metadata={
+            "as_of_date": as_of.isoformat(),
+            "municipality": municipality.code,
+            "themes": [theme.key for theme in municipality.themes],
+            "sources_held": len(municipality.sources),
+            "training_dates": train_dates[0] if train_dates else 0,
+        }
+    )
+
+
+def extract_asset(source: Source) -> dg.AssetsDefinition:
+    """The asset of one source extract: landing files in, raw rows and rejects out."""
+
+    @dg.asset(
+        key=source.raw_table,
+        group_name=source.domain,
+        deps=["run_configuration"],
+        partitions_def=MUNICIPALITIES,
+        kinds={"duckdb"},
+        owners=OWNERS,
+        tags={"domain": source.domain},
+        required_resource_keys={"run_lock"},
+        description=f"{source.label_ja}の抽出データ。届いたファイルを文字のまま取り込み、読めない行は理由とともに別に記録します。\n\n"
+        f"Extract of {source.label_en}: the landing files' rows as text; unreadable rows are rejected with a reason.",
+    )
+    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from kodomo_platform.extracts import load_source
+        from kodomo_platform.operations import record_load
+
+        municipality = partition_municipality(context)
+        with warehouse(municipality.code, encodings=True) as con:
+            report = load_source(con, municipality, source.key, get_settings().landing)
+            total = con.execute(f"select count(*) from raw.{source.raw_table}").fetchone()
+        for file in report.files:
+            record_load(
+                municipality.code,
+                source.key,
+                extract_date=file.extract_date,
+                file_name=file.file_name,
+                sha256=file.sha256,
+                rows_in=file.rows_in,
+                rows_loaded=file.rows_loaded,
+                rows_rejected=file.rows_rejected,
+                run_id=context.run_id,
+                loaded_at=datetime.now(UTC),
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "held": any(held.source == source.key for held in municipality.sources),
+                "rows_in": report.rows_in,
+                "rows_loaded": report.rows_loaded,
+                "rows_rejected": report.rows_rejected,
+                "dagster/row_count": total[0] if total else 0,
+                "files": [file.file_name for file in report.files],
+                "files_already_loaded": report.skipped_already_loaded,
+                "columns_dropped_at_the_door": len(report.dropped_columns),
+                "items_not_held": sorted(report.absent_items),
+                "gaiji": report.gaiji,
+                "extract_dates": [day.isoformat() for day in report.extract_dates],
+            }
+        )
+
+    return load
+
+
+def extract_assets() -> list[dg.AssetsDefinition]:
+    """One asset per source of the catalogue, and the configuration before them."""
+    return [run_configuration, *(extract_asset(source) for source in load_catalog().sources.values())]

@@ -1,0 +1,52 @@
+"""What an installation needs before its first run: homes of Dagster and MLflow, databases, dbt's manifest."""
+
+import os
+from pathlib import Path
+
+from kodomo_platform.settings import get_settings
+
+_DAGSTER_YAML = """\
+# Written by `kodomo setup`; kept as it is when it exists. PostgreSQL storage beyond a few runs at a time: see README.
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    # different municipalities side by side, one run of a municipality at a time
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      - key: dagster/partition
+        limit: 1
+        value:
+          applyLimitPerUniqueValue: true
+run_monitoring:
+  enabled: true
+"""
+
+
+def dagster_instance_home() -> Path:
+    """Dagster's home below the platform's, made if missing, and named to this process and its children."""
+    folder = get_settings().dagster_home
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "dagster.yaml"
+    if not file.exists():
+        file.write_text(_DAGSTER_YAML, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder
+
+
+def prepare(*, build_manifest: bool) -> list[str]:
+    """Prepare the installation; returns a line per step for the terminal."""
+    from kodomo_platform.operations import migrate
+
+    lines = [f"home: {get_settings().home}"]
+    dagster_instance_home()
+    get_settings().mlflow_dir.mkdir(parents=True, exist_ok=True)
+    applied = migrate()
+    lines.append(f"operations database: {f'{len(applied)} migrations applied' if applied else 'up to date'}")
+    if build_manifest:
+        from kodomo_platform.orchestration import column_lineage, dbt
+
+        dbt.compile_project()
+        path = column_lineage.write(dbt.manifest())
+        lines.append(f"dbt manifest: {len(dbt.manifest()['nodes'])} nodes; column lineage: {path.name}")
+    return lines

@@ -1,0 +1,93 @@
+"""What a run is told at launch, and the lock that keeps two runs of one municipality apart."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from kodomo_platform.catalog import load_catalog
+from kodomo_platform.errors import ConfigurationError, KodomoError
+from kodomo_platform.municipalities import Municipality, load_municipality
+from kodomo_platform.settings import get_settings, municipality_code
+
+
+class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """What may be chosen when a run is launched."""
+
+    as_of: str = ""
+    """The date the run looks from (YYYY-MM-DD); empty: the latest extract date that has landed."""
+    training: bool = False
+    """Whether features for earlier dates are built too, for training."""
+
+    def as_of_date(self, municipality: Municipality) -> date:
+        """The run's ``as_of_date``; raises `ConfigurationError` for text that is no date."""
+        if self.as_of:
+            try:
+                return date.fromisoformat(self.as_of)
+            except ValueError:
+                raise ConfigurationError(
+                    "as_of is not a date", where="run configuration", expected="YYYY-MM-DD, e.g. 2026-10-01"
+                ) from None
+        from kodomo_platform.extracts import complete_extract_dates
+
+        dates = complete_extract_dates(municipality, get_settings().landing)
+        if not dates:
+            raise ConfigurationError(
+                f"nothing complete has landed for municipality {municipality.code}",
+                where=str(get_settings().landing / municipality.code),
+                expected="a folder named by its extract date (YYYY-MM-DD) with the sources' files",
+                action="put the extract there, or make a synthetic one with `kodomo synth`",
+            )
+        return max(dates)
+
+
+@contextmanager
+def municipality_lock(code: str, holder: str) -> Iterator[None]:
+    """Hold the municipality's lock file; raises `KodomoError` at once if another run has it.
+
+    An advisory lock of the operating system: it goes with the process, so a killed run leaves nothing to clean up.
+    """
+    folder = get_settings().locks
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{municipality_code(code)}.lock"
+    with Path.open(path, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise KodomoError(
+                f"another run of municipality {code} is under way ({file.read().strip() or 'it has not said which'})",
+                expected="one run of a municipality at a time",
+                action="wait until it has ended, then start this one again",
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"{holder}, process {os.getpid()}")
+        file.flush()
+        yield
+
+
+@dg.resource(description="Keeps two runs of one municipality apart, in whatever process they run.")
+def run_lock(context: dg.InitResourceContext) -> Iterator[None]:
+    run = context.run
+    code = run.tags.get("dagster/partition") if run else None
+    if run is None or code is None:
+        yield
+        return
+    with municipality_lock(code, f"run {run.run_id}"):
+        yield
+
+
+def partition_municipality(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Municipality:
+    """The municipality whose partition this step works on."""
+    op_context = getattr(context, "op_execution_context", context)
+    return load_municipality(op_context.partition_key)
+
+
+def catalogue_source_keys() -> list[str]:
+    """Keys of every source of the catalogue, in its order."""
+    return list(load_catalog().sources)

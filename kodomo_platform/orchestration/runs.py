@@ -1,0 +1,117 @@
+"""Runs started from the command line, through Dagster, so that they appear in its pages afterwards."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+
+from kodomo_platform.errors import KodomoError, UsageError
+from kodomo_platform.municipalities import load_municipality
+from kodomo_platform.orchestration.installation import dagster_instance_home
+from kodomo_platform.orchestration.partitions import MUNICIPALITIES
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """How one run ended."""
+
+    run_id: str
+    job: str
+    municipality: str
+    success: bool
+    failed_steps: list[str] = field(default_factory=list)
+    failed_checks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+def add_partition(code: str) -> bool:
+    """Make ``code`` a partition of Dagster's; True if it was not one yet."""
+    dagster_instance_home()
+    with dg.DagsterInstance.get() as instance:
+        if instance.has_dynamic_partition(str(MUNICIPALITIES.name), code):
+            return False
+        instance.add_dynamic_partitions(str(MUNICIPALITIES.name), [code])
+        return True
+
+
+def _cause(error: object) -> str | None:
+    """The message of the innermost error: KodomoErrors are written for people, wrappers of Dagster's are not."""
+    message = None
+    while error is not None:
+        message = getattr(error, "message", None) or message
+        error = getattr(error, "cause", None)
+    return message.strip() if message else None
+
+
+def execute(code: str, job: str = "municipality_run", as_of: date | None = None, *, quiet: bool = True) -> RunReport:
+    """Run ``job`` for one municipality in this process and report how it ended.
+
+    Raises `KodomoError` for an unknown municipality or while another run of it is under way.
+    """
+    municipality = load_municipality(code)
+    dagster_instance_home()
+    add_partition(municipality.code)
+    from kodomo_platform.definitions import defs
+    from kodomo_platform.orchestration.resources import municipality_lock
+
+    if job not in {"municipality_run", "training", "scoring_and_publishing"}:
+        raise UsageError(f"no job named {job!r}", expected="municipality_run, training or scoring_and_publishing")
+    with municipality_lock(municipality.code, "kodomo run"):
+        pass  # refuse before a run is recorded; the run itself holds the lock while it works
+    settings: dict[str, object] = {"training": job == "training"}
+    if as_of is not None:
+        settings["as_of"] = as_of.isoformat()
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            partition_key=municipality.code,
+            run_config={
+                "resources": {"run_settings": {"config": settings}},
+                "loggers": {"console": {"config": {"log_level": "ERROR" if quiet else "INFO"}}},
+            },
+            raise_on_error=False,
+        )
+        failures = [event for event in result.all_events if event.is_step_failure]
+        evaluations = [
+            event.asset_check_evaluation_data
+            for event in result.all_events
+            if event.event_type_value == "ASSET_CHECK_EVALUATION"
+        ]
+        failed = [
+            (f"{item.asset_key.to_user_string()}:{item.check_name}", item.severity)
+            for item in evaluations
+            if not item.passed
+        ]
+        error = None
+        for event in failures:
+            error = _cause(event.step_failure_data.error)
+            if error:
+                break
+        if error is None and not result.success:
+            for event in result.all_events:
+                if event.event_type_value == "PIPELINE_FAILURE":
+                    error = _cause(getattr(event.event_specific_data, "error", None))
+        return RunReport(
+            run_id=result.run_id,
+            job=job,
+            municipality=municipality.code,
+            success=result.success and not any(severity == dg.AssetCheckSeverity.ERROR for _, severity in failed),
+            failed_steps=sorted({str(event.step_key) for event in failures}),
+            failed_checks=sorted(name for name, severity in failed if severity == dg.AssetCheckSeverity.ERROR),
+            warnings=sorted(name for name, severity in failed if severity != dg.AssetCheckSeverity.ERROR),
+            error=error,
+        )
+
+
+def require_success(report: RunReport) -> RunReport:
+    """The report if its run succeeded; else a `KodomoError` that says where it stopped."""
+    if report.success:
+        return report
+    stopped = report.failed_checks or report.failed_steps or ["the run itself"]
+    raise KodomoError(
+        report.error or "a blocking quality check failed",
+        where=f"municipality {report.municipality}, run {report.run_id}: {', '.join(stopped)}",
+        expected="every step and every critical check passes before anything is published",
+        action="mend the extract and run again; the last good snapshot is still the current one",
+    )
