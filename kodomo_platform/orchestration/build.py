@@ -11,7 +11,7 @@ from dagster_dbt import DbtCliResource
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.orchestration import dbt as dbt_wiring
 from kodomo_platform.orchestration import extracts, jobs, linkage, publishing, quality, scoring
-from kodomo_platform.orchestration.resources import RunSettings, run_lock
+from kodomo_platform.orchestration.resources import RunSettings
 
 
 def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -23,7 +23,6 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     linked = sorted(table for table in dbt_tables if table.startswith(("lnk_", "mart_")))
     resources = {
         "run_settings": RunSettings.configure_at_launch(),
-        "run_lock": run_lock,
         "dbt": DbtCliResource(
             project_dir=str(dbt_wiring.PROJECT_DIR),
             profiles_dir=str(dbt_wiring.PROJECT_DIR),

@@ -12,7 +12,6 @@ from kodomo_platform.settings import get_settings
 from kodomo_platform.warehouse import warehouse
 
 OWNERS = ["team:data-platform"]
-TRANSIENT = dg.RetryPolicy(max_retries=0)
 
 
 @dg.asset(
@@ -21,7 +20,6 @@ TRANSIENT = dg.RetryPolicy(max_retries=0)
     partitions_def=MUNICIPALITIES,
     kinds={"duckdb"},
     owners=OWNERS,
-    required_resource_keys={"run_lock"},
     description="実行設定: 自治体の設定ファイルとデータ項目カタログを作業用データベースへ書き込みます。\n\n"
     "Run configuration: the municipality's file and the catalogue, written into the working warehouse.",
 )
@@ -62,11 +60,10 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"domain": source.domain},
-        required_resource_keys={"run_lock"},
-        description=f"{source.label_ja}の抽出データ。届いたファイルを文字のまま取り込み、読めない行は理由とともに別に記録します。\n\n"
+            description=f"{source.label_ja}の抽出データ。届いたファイルを文字のまま取り込み、読めない行は理由とともに別に記録します。\n\n"
         f"Extract of {source.label_en}: the landing files' rows as text; unreadable rows are rejected with a reason.",
     )
-    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
         from kodomo_platform.operations import record_load
 

@@ -15,11 +15,10 @@ from kodomo_platform.warehouse import warehouse
     partitions_def=MUNICIPALITIES,
     owners=OWNERS,
     kinds={"duckdb"},
-    required_resource_keys={"run_lock"},
     description="これまでに付けたこどもIDと、人が下した名寄せの判断を、運用データベースから読み込みます。\n\n"
     "Child ids given so far and people's linkage decisions, read in from the operations database.",
 )
-def known_child_ids(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def known_child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.linkage import load_known_ids
 
     municipality = partition_municipality(context)
@@ -35,7 +34,6 @@ def known_child_ids(context: dg.AssetExecutionContext) -> dg.MaterializeResult: 
     partitions_def=MUNICIPALITIES,
     owners=OWNERS,
     kinds={"sqlite"},
-    required_resource_keys={"run_lock"},
     description="名寄せの結果のうち、作り直せないもの（こどもIDとその履歴）を運用データベースに保存します。\n\n"
     "What linkage found and cannot be recomputed (child ids, their history), kept in the operations database.",
 )

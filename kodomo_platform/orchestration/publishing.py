@@ -23,7 +23,6 @@ from kodomo_platform.warehouse import warehouse
     partitions_def=MUNICIPALITIES,
     owners=OWNERS,
     kinds={"parquet"},
-    required_resource_keys={"run_lock"},
     description="公開スナップショット。すべての検査を通ったときだけ、書き換えられない形で一式を書き出し、最後に current を切り替えます。\n\n"
     "Published snapshot: written whole and immutable only after every blocking check; `current` moves last.",
 )

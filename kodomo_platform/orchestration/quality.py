@@ -28,8 +28,7 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
             for table in tables
             for kind in KINDS
         ],
-        required_resource_keys={"run_lock"},
-    )
+        )
     def check(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
         from kodomo_platform.quality import group_results, validate
 

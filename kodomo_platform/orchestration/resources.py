@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 
@@ -16,12 +17,22 @@ from kodomo_platform.settings import get_settings, municipality_code
 
 
 class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """What may be chosen when a run is launched."""
+    """What may be chosen when a run is launched. Every asset asks for it, and with it comes the municipality's lock."""
 
     as_of: str = ""
     """The date the run looks from (YYYY-MM-DD); empty: the latest extract date that has landed."""
     training: bool = False
     """Whether features for earlier dates are built too, for training."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """Hold the municipality's lock as long as the process works on the run."""
+        code = context.run.tags.get("dagster/partition") if context.run else None
+        if context.run is None or code is None:
+            yield self
+            return
+        with municipality_lock(code, f"run {context.run.run_id}"):
+            yield self
 
     def as_of_date(self, municipality: Municipality) -> date:
         """The run's ``as_of_date``; raises `ConfigurationError` for text that is no date."""
@@ -68,17 +79,6 @@ def municipality_lock(code: str, holder: str) -> Iterator[None]:
         file.truncate()
         file.write(f"{holder}, process {os.getpid()}")
         file.flush()
-        yield
-
-
-@dg.resource(description="Keeps two runs of one municipality apart, in whatever process they run.")
-def run_lock(context: dg.InitResourceContext) -> Iterator[None]:
-    run = context.run
-    code = run.tags.get("dagster/partition") if run else None
-    if run is None or code is None:
-        yield
-        return
-    with municipality_lock(code, f"run {run.run_id}"):
         yield
 
 

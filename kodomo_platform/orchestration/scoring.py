@@ -16,7 +16,6 @@ from kodomo_platform.warehouse import warehouse
     partitions_def=MUNICIPALITIES,
     owners=OWNERS,
     kinds={"mlflow", "scikitlearn"},
-    required_resource_keys={"run_lock"},
     description="判定モデルの候補を学習し、MLflowに記録します。承認は人が行います（kodomo model review / approve）。\n\n"
     "Candidate models per theme, trained on earlier dates, tested on later ones, recorded in MLflow. Only a person promotes.",
 )
@@ -54,7 +53,6 @@ def risk_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> 
     partitions_def=MUNICIPALITIES,
     owners=OWNERS,
     kinds={"duckdb", "scikitlearn"},
-    required_resource_keys={"run_lock"},
     description="リスク判定。承認されたモデルと判定基準で点数・順位・理由を出します。承認がなければ判定基準だけで判定し、そのことを記します。\n\n"
     "Risk scores with versions and reasons, by the approved model; by criteria alone, and saying so, while none is approved.",
 )
