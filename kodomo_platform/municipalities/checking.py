@@ -204,7 +204,7 @@ def _file_faults(file: dict[str, Any]) -> Found:
             yield ("pattern",), "a file name, not a path: no folders, no leading dot"
         elif not _WILD.fullmatch(pattern):
             yield ("pattern",), "not a file pattern; expected a name with * and ? only"
-        elif not pattern.strip("*?. "):
+        elif not (pattern.rpartition(".")[0] or pattern).strip("*?. "):
             yield ("pattern",), "matches every file; name what is this source's alone"
     kind = file.get("format")
     if kind == "xlsx":

@@ -37,8 +37,8 @@ def write_configuration(
     """Rebuild ``cfg.*`` for one run.
 
     ``cfg.as_of`` gets ``as_of`` for 'score' and every date of ``train_as_of`` for 'train'. One row per catalogue
-    source and item, held or not; tokens and local codes are trimmed, catalogue codes map to themselves, and the empty text
-    is a null token of every item.
+    source and item, held or not; tokens and local codes are trimmed, catalogue codes map to themselves, and the empty
+    text is a null token of every item.
     """
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
     rows["run"].append((municipality.code, as_of))

@@ -1,4 +1,4 @@
-"""The JSON Schema of a municipality's file, for editors. ``schema.json`` is its shipped copy; a test keeps it current."""
+"""The JSON Schema of a municipality's file, for editors. ``schema.json`` is the shipped copy; a test keeps it so."""
 
 from __future__ import annotations
 
