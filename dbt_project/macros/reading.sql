@@ -60,20 +60,31 @@
 
 
 {#-
-    Keep one row per natural key: the latest extract, then the latest `updated` day where the source has one, then the
-    highest row number. A row whose key cannot be read is nobody's duplicate and stays.
+    Rows of `cleansed` that another row of the same natural key replaces: it is of a later extract, or of a later
+    `updated` day where the source has one, or stands further down. A row whose key cannot be read is nobody's
+    duplicate. Only keys that occur twice are sorted: they are few.
 -#}
-{% macro one_row_per(keys, updated=none) -%}
-    qualify row_number() over (
-        partition by
+{% macro superseded_rows(keys, updated=none) -%}
+    select
+        cleansed._extract_date,
+        cleansed._source_file_sha256,
+        cleansed._row_number
+    from cleansed
+    inner join (
+        select
             {%- for key in keys %}
-            cleansed.{{ key }},
-            case when cleansed.{{ key }} is null then cleansed._row_number end,
+            {{ key }}{% if not loop.last %},{% endif %}
             {%- endfor %}
-            case
-                when {% for key in keys %}cleansed.{{ key }} is null{% if not loop.last %} or {% endif %}{% endfor %}
-                    then cleansed._source_file_sha256
-            end
+        from cleansed
+        group by all
+        having count(*) > 1
+    ) as repeated
+        on
+            {%- for key in keys %}
+            {% if not loop.first %}and {% endif %}cleansed.{{ key }} = repeated.{{ key }}
+            {%- endfor %}
+    qualify row_number() over (
+        partition by {% for key in keys %}cleansed.{{ key }}{% if not loop.last %}, {% endif %}{% endfor %}
         order by
             cleansed._extract_date desc,
             {%- if updated %}
@@ -81,5 +92,14 @@
             {%- endif %}
             cleansed._row_number desc,
             cleansed._source_file_sha256 desc
-    ) = 1
+    ) > 1
+{%- endmacro %}
+
+
+{% macro not_superseded() -%}
+    anti join superseded
+        on
+            cleansed._extract_date = superseded._extract_date
+            and cleansed._source_file_sha256 = superseded._source_file_sha256
+            and cleansed._row_number = superseded._row_number
 {%- endmacro %}

@@ -3,19 +3,12 @@
     `<item>__given` (was anything there?) from which absence.sql tells the status.
 -#}
 
-{#- Full-width digits, letters and signs in their ASCII form; blanks inside removed. For numbers and codes. -#}
+{#-
+    A number or code in one width, blanks inside removed. Nearly every text is plain ASCII already and never reaches
+    the function.
+-#}
 {% macro narrowed(column) -%}
-    translate(
-        {{ column }},
-        '０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ．，＋－−‐―–ー／ 　',
-        '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.,+------/'
-    )
-{%- endmacro %}
-
-
-{#- △ and ▲ are how ledgers write a minus; commas group thousands. -#}
-{% macro numeral(column) -%}
-    replace(replace(replace({{ narrowed(column) }}, ',', ''), '△', '-'), '▲', '-')
+    case when regexp_full_match({{ column }}, '[!-~]*') then {{ column }} else kodomo_number({{ column }}) end
 {%- endmacro %}
 
 
@@ -48,8 +41,8 @@
 {#- Whole numbers; "3.0" is one (spreadsheets write it so), "3.5" is unreadable rather than rounded. -#}
 {% macro staged_int(item) -%}
     case
-        when regexp_full_match({{ numeral('current_rows.' ~ item) }}, '[+-]?[0-9]{1,15}(\.0*)?')
-            then cast(split_part({{ numeral('current_rows.' ~ item) }}, '.', 1) as bigint)
+        when regexp_full_match(current_rows.{{ item }}, '[0-9]{1,15}') then cast(current_rows.{{ item }} as bigint)
+        else kodomo_int(current_rows.{{ item }})
     end as {{ item }},
     {{ given(item) }}
 {%- endmacro %}
@@ -57,8 +50,9 @@
 
 {% macro staged_decimal(item) -%}
     case
-        when regexp_full_match({{ numeral('current_rows.' ~ item) }}, '[+-]?[0-9]{1,15}(\.[0-9]*)?')
-            then cast({{ numeral('current_rows.' ~ item) }} as double)
+        when regexp_full_match(current_rows.{{ item }}, '[0-9]{1,15}(\.[0-9]+)?')
+            then cast(current_rows.{{ item }} as double)
+        else kodomo_decimal(current_rows.{{ item }})
     end as {{ item }},
     {{ given(item) }}
 {%- endmacro %}

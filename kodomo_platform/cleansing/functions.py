@@ -16,6 +16,8 @@ from kodomo_platform.cleansing import addresses, dates, kana, names, numbers
 
 _TEXT = pa.string()
 _DATE = pa.date32()
+_INT = pa.int64()
+_DOUBLE = pa.float64()
 
 
 def _struct(**fields: pa.DataType) -> pa.StructType:
@@ -27,7 +29,7 @@ NAME = _struct(match=_TEXT, surname=_TEXT, given=_TEXT, has_gaiji=pa.bool_())
 KANA = _struct(match=_TEXT, surname=_TEXT, given=_TEXT)
 ADDRESS = _struct(match=_TEXT, town=_TEXT, block=_TEXT, building=_TEXT, room=_TEXT)
 
-_SQL_TYPES = {_TEXT: "VARCHAR", _DATE: "DATE", pa.bool_(): "BOOLEAN"}
+_SQL_TYPES = {_TEXT: "VARCHAR", _DATE: "DATE", pa.bool_(): "BOOLEAN", _INT: "BIGINT", _DOUBLE: "DOUBLE"}
 
 
 def _sql_type(kind: pa.DataType) -> str:
@@ -81,6 +83,8 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, pa.DataType]] = {
     "kodomo_kana": (_kana, 0, KANA),
     "kodomo_address": (_address, 0, ADDRESS),
     "kodomo_phone": (numbers.match_phone, 0, _TEXT),
+    "kodomo_int": (numbers.read_int, 0, _INT),
+    "kodomo_decimal": (numbers.read_decimal, 0, _DOUBLE),
     "kodomo_number": (numbers.normalise_number, 0, _TEXT),
     "kodomo_check_digit": (numbers.has_valid_check_digit, 0, pa.bool_()),
 }
@@ -96,7 +100,8 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
     ``kodomo_name(text) -> STRUCT(match, surname, given, has_gaiji)``,
     ``kodomo_kana(text) -> STRUCT(match, surname, given)``,
     ``kodomo_address(text) -> STRUCT(match, town, block, building, room)``,
-    ``kodomo_phone(text)``, ``kodomo_number(text)``, ``kodomo_check_digit(text) -> BOOLEAN``. NULL gives NULL.
+    ``kodomo_phone(text)``, ``kodomo_number(text)``, ``kodomo_check_digit(text) -> BOOLEAN``,
+    ``kodomo_int(text) -> BIGINT``, ``kodomo_decimal(text) -> DOUBLE``. NULL gives NULL.
     """
     known = {
         name

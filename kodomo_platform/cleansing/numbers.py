@@ -1,4 +1,4 @@
-"""Numbers that identify: width, check digits, telephone numbers. Quantities are cast in SQL (`dbt_project/macros`).
+"""Numbers: those that identify (width, check digits, telephone numbers) and those that count.
 
 A failed check digit is a warning and never a reason to drop a number: only newly issued numbers carry one.
 """
@@ -10,6 +10,9 @@ import unicodedata
 
 _SPACES = re.compile(r"\s+")
 _HYPHENS = re.compile(r"[-‐‑‒–—―−ーｰ﹣－]")
+_MINUS = re.compile(r"^[-‐‑‒–—―−△▲]")
+_INTEGER = re.compile(r"([+-]?[0-9]{1,15})(?:\.0*)?")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]*)?")
 _NOT_DIGIT = re.compile(r"\D+")
 _EXTENSION = re.compile(r"(?:内線|EXT\.?|X)\s*\d+.*$", re.IGNORECASE)
 
@@ -17,6 +20,22 @@ _EXTENSION = re.compile(r"(?:内線|EXT\.?|X)\s*\d+.*$", re.IGNORECASE)
 def normalise_number(text: str) -> str:
     """A record number in one width: ASCII digits and letters, no spaces, leading zeros kept."""
     return _HYPHENS.sub("-", _SPACES.sub("", unicodedata.normalize("NFKC", text)))
+
+
+def read_int(text: str) -> int | None:
+    """A whole number in any width, with or without grouping commas; △ and ▲ are a ledger's minus. "3.5" is none."""
+    match = _INTEGER.fullmatch(_numeral(text))
+    return int(match[1]) if match else None
+
+
+def read_decimal(text: str) -> float | None:
+    """A number with or without decimals, in any width."""
+    numeral = _numeral(text)
+    return float(numeral) if _DECIMAL.fullmatch(numeral) else None
+
+
+def _numeral(text: str) -> str:
+    return _MINUS.sub("-", _SPACES.sub("", unicodedata.normalize("NFKC", text)).replace(",", ""))
 
 
 def check_digit(body: str) -> int:

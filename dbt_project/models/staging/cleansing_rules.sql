@@ -45,7 +45,7 @@ final as (
     select
         item_rules.source,
         item_rules.item,
-        run.as_of_date,
+        day.as_of_date,
         source_rules.extract_kind,
         source_rules.system_start,
         struct_pack(
@@ -53,14 +53,14 @@ final as (
             date_style := item_rules.date_style,
             era_codes := item_rules.era_codes,
             blank_means := coalesce(item_rules.blank_means, 'blank'),
-            null_tokens := coalesce(null_tokens.tokens, []::varchar []),
-            codes := coalesce(code_maps.codes, map([]::varchar [], []::varchar []))
+            null_tokens := coalesce(null_tokens.tokens, []::varchar[]),
+            codes := coalesce(code_maps.codes, map([]::varchar[], []::varchar[]))
         ) as rule
     from item_rules
     inner join source_rules on item_rules.source = source_rules.source
     cross join (
         select coalesce(try_cast(nullif('{{ var("as_of") }}', '') as date), max(run.as_of_date)) as as_of_date from run
-    ) as run
+    ) as day
     left join null_tokens on item_rules.source = null_tokens.source and item_rules.item = null_tokens.item
     left join code_maps on item_rules.source = code_maps.source and item_rules.item = code_maps.item
 )

@@ -1,5 +1,5 @@
 -- 登園 / Childcare attendance: one row per source_record_id × month.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_childcare__attendance') }}
 ),
 
@@ -32,6 +32,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'month']) }}
+),
+
 final as (
     select
         -- ids
@@ -47,7 +51,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'month']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

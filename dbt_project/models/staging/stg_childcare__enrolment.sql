@@ -1,5 +1,5 @@
 -- 保育入所 / Childcare enrolment: one row per source_record_id.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_childcare__enrolment') }}
 ),
 
@@ -42,6 +42,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id']) }}
+),
+
 final as (
     select
         -- ids
@@ -56,7 +60,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

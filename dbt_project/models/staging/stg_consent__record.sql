@@ -1,5 +1,5 @@
 -- 同意記録 / Consent records: one row per source_record_id × consented_on × scope.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_consent__record') }}
 ),
 
@@ -32,6 +32,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'consented_on', 'scope']) }}
+),
+
 final as (
     select
         -- ids
@@ -47,7 +51,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'consented_on', 'scope']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 学力調査 / Academic assessment: one row per source_record_id × assessed_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__assessment') }}
 ),
 
@@ -26,6 +26,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'assessed_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -39,7 +43,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'assessed_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

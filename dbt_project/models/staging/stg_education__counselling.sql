@@ -1,5 +1,5 @@
 -- 教育相談 / School counselling: one row per source_record_id × counselled_on × topic.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__counselling') }}
 ),
 
@@ -27,6 +27,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'counselled_on', 'topic']) }}
+),
+
 final as (
     select
         -- ids
@@ -41,7 +45,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'counselled_on', 'topic']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

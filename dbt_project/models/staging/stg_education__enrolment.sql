@@ -1,5 +1,5 @@
 -- 学齢簿・在籍 / School enrolment: one row per source_record_id.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__enrolment') }}
 ),
 
@@ -46,6 +46,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id']) }}
+),
+
 final as (
     select
         -- ids
@@ -64,7 +68,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 学校徴収金 / School fees: one row per source_record_id × month.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__fees') }}
 ),
 
@@ -26,6 +26,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'month']) }}
+),
+
 final as (
     select
         -- ids
@@ -39,7 +43,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'month']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

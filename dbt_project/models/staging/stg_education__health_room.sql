@@ -1,5 +1,5 @@
 -- 保健室来室 / Health-room visits: one row per source_record_id × visited_on × visit_seq.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__health_room') }}
 ),
 
@@ -28,6 +28,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'visited_on', 'visit_seq']) }}
+),
+
 final as (
     select
         -- ids
@@ -43,7 +47,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'visited_on', 'visit_seq']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

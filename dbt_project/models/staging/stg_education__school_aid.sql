@@ -1,5 +1,5 @@
 -- 就学援助 / School-expense aid: one row per source_record_id × certified_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__school_aid') }}
 ),
 
@@ -26,6 +26,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'certified_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -39,7 +43,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'certified_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 学校健康診断 / School check-up: one row per source_record_id × checked_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_education__school_checkup') }}
 ),
 
@@ -33,6 +33,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'checked_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -49,7 +53,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'checked_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

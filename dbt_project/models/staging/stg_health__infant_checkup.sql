@@ -1,5 +1,5 @@
 -- 乳幼児健診 / Infant check-ups: one row per source_record_id × checkup.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_health__infant_checkup') }}
 ),
 
@@ -40,6 +40,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'checkup']) }}
+),
+
 final as (
     select
         -- ids
@@ -57,7 +61,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'checkup']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

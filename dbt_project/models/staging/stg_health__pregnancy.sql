@@ -1,5 +1,5 @@
 -- 妊娠届 / Pregnancy notification: one row per source_record_id.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_health__pregnancy') }}
 ),
 
@@ -32,6 +32,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id']) }}
+),
+
 final as (
     select
         -- ids
@@ -47,7 +51,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 予防接種 / Vaccinations: one row per source_record_id × vaccine × vaccinated_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_health__vaccination') }}
 ),
 
@@ -25,6 +25,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'vaccine', 'vaccinated_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -37,7 +41,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'vaccine', 'vaccinated_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 医療機関フラグ / Hospital flags: one row per source_record_id × flagged_on × flag.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_medical__flag') }}
 ),
 
@@ -40,6 +40,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'flagged_on', 'flag']) }}
+),
+
 final as (
     select
         -- ids
@@ -57,7 +61,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'flagged_on', 'flag']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 住民異動 / Resident moves: one row per source_record_id × event_on × event.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_resident__moves') }}
 ),
 
@@ -25,6 +25,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'event_on', 'event']) }}
+),
+
 final as (
     select
         -- ids
@@ -37,7 +41,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'event_on', 'event']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 住民記録 / Resident register: one row per source_record_id.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_resident__register') }}
 ),
 
@@ -48,6 +48,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id'], updated='updated_on') }}
+),
+
 final as (
     select
         -- ids
@@ -66,7 +70,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id'], updated='updated_on') }}
+    {{ not_superseded() }}
 )
 
 select * from final

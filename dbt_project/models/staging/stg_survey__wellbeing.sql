@@ -1,5 +1,5 @@
 -- 生活・心のアンケート / Wellbeing questionnaire: one row per source_record_id × answered_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_survey__wellbeing') }}
 ),
 
@@ -39,6 +39,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'answered_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -57,7 +61,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'answered_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

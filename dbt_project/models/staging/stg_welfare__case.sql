@@ -1,5 +1,5 @@
 -- 要保護児童等ケース / Child-protection cases: one row per source_record_id.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_welfare__case') }}
 ),
 
@@ -40,6 +40,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id']) }}
+),
+
 final as (
     select
         -- ids
@@ -57,7 +61,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

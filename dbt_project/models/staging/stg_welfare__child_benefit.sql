@@ -1,5 +1,5 @@
 -- 児童手当等 / Child benefits: one row per source_record_id × benefit × started_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_welfare__child_benefit') }}
 ),
 
@@ -26,6 +26,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'benefit', 'started_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -39,7 +43,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'benefit', 'started_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

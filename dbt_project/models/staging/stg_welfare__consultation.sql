@@ -1,5 +1,5 @@
 -- 家庭児童相談 / Child and family consultation: one row per source_record_id.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_welfare__consultation') }}
 ),
 
@@ -44,6 +44,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id']) }}
+),
+
 final as (
     select
         -- ids
@@ -60,7 +64,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

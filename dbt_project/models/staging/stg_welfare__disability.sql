@@ -1,5 +1,5 @@
 -- 障害者手帳 / Disability certificates: one row per source_record_id × certificate × issued_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_welfare__disability') }}
 ),
 
@@ -28,6 +28,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'certificate', 'issued_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -43,7 +47,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'certificate', 'issued_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

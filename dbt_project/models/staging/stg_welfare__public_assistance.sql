@@ -1,5 +1,5 @@
 -- 生活保護 / Public assistance: one row per source_record_id × started_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_welfare__public_assistance') }}
 ),
 
@@ -24,6 +24,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'started_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -35,7 +39,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'started_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final

@@ -1,5 +1,5 @@
 -- 支援判定・支援記録 / Support decisions: one row per source_record_id × theme × assessed_on.
-with source as (
+with source as not materialized (
     select * from {{ source('raw', 'raw_welfare__support') }}
 ),
 
@@ -32,6 +32,10 @@ cleansed as (
     cross join rules
 ),
 
+superseded as (
+    {{ superseded_rows(['source_record_id', 'theme', 'assessed_on']) }}
+),
+
 final as (
     select
         -- ids
@@ -47,7 +51,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
-    {{ one_row_per(['source_record_id', 'theme', 'assessed_on']) }}
+    {{ not_superseded() }}
 )
 
 select * from final
