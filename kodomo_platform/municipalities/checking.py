@@ -195,6 +195,8 @@ def _source_faults(path: Path_, source: dict[str, Any], known: Source | None) ->
             if name not in items:
                 yield (*path, "columns"), f"no column for '{name}', part of the key of {known.key}"
     yield from _code_map_faults(path, source, known, items)
+    yield from _zero_faults(path, source, known)
+    yield from _unencodable_faults(path, source)
 
 
 def _file_faults(file: dict[str, Any]) -> Found:
@@ -269,10 +271,52 @@ def _overlap_faults(path: Path_, source: dict[str, Any]) -> Found:
             yield here, f"'{name}' ends at byte {end}, beyond `record_bytes` {length}"
 
 
+def _tokens(holder: dict[str, Any]) -> list[str]:
+    tokens = holder.get("null_tokens")
+    return [str(token).strip() for token in tokens] if isinstance(tokens, list) else []
+
+
+def _zero_faults(path: Path_, source: dict[str, Any], known: Source | None) -> Found:
+    """A source-wide null token 0 would turn true zeros (0 days absent) into blanks: house rule 4."""
+    zeros = [token for token in _tokens(source) if re.fullmatch(r"0+(\.0+)?", token)]
+    if known is None or not zeros:
+        return
+    for number, column in _mappings(source.get("columns")):
+        item = known.by_name.get(str(column.get("item")))
+        if item is None or item.type not in ("int", "decimal") or column.get("null_tokens") is not None:
+            continue
+        if item.minimum is None or item.minimum <= 0:
+            yield (
+                (*path, "columns", number),
+                f"the source's null token '{zeros[0]}' would blank true zeros of '{item.name}'; "
+                "give the column its own `null_tokens` (`[]` for none)",
+            )
+
+
+def _unencodable_faults(path: Path_, source: dict[str, Any]) -> Found:
+    """Header texts that the declared encoding cannot hold would never be found."""
+    encoding = _file_of(source).get("encoding")
+    if encoding != "cp932":
+        return
+    for part in ("columns", "ignored_columns"):
+        for number, column in _mappings(source.get(part)):
+            title = column.get("column")
+            if isinstance(title, str):
+                try:
+                    title.encode("cp932")
+                except UnicodeEncodeError:
+                    yield (*path, part, number, "column"), "holds a character that cp932 has not"
+
+
 def _code_map_faults(path: Path_, source: dict[str, Any], known: Source | None, items: set[str]) -> Found:
     maps = source.get("code_maps")
     if not isinstance(maps, dict):
         return
+    nulls = {
+        str(column.get("item")): _tokens(column)
+        for _, column in _mappings(source.get("columns"))
+        if column.get("null_tokens") is not None
+    }
     for name, codes in maps.items():
         here: Path_ = (*path, "code_maps", name)
         if known is None:
@@ -292,6 +336,10 @@ def _code_map_faults(path: Path_, source: dict[str, Any], known: Source | None, 
                     (*here, local),
                     f"'{str(code)[:40]}' is not a code of the catalogue; expected {', '.join(expected)}",
                 )
+            elif local.strip() in expected and local.strip() != str(code):
+                yield (*here, local), "a code of the catalogue always means itself; it cannot be mapped to another"
+            if local.strip() in nulls.get(name, _tokens(source)):
+                yield (*here, local), "is also a null token of this item: it cannot be both a code and a blank"
 
 
 def _is_timezone(name: str) -> bool:
