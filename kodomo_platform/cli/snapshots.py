@@ -51,7 +51,11 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("municipality", "as of", "version", "in use", "published", "children", "scores", "quality")
+    table = Table()
+    for heading in ("code", "as of", "version", "in use"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("published", "children", "scores", "quality"):
+        table.add_column(heading)
     for snapshot in found:
         rows = snapshot.row_counts if snapshot.manifest else {}
         table.add_row(

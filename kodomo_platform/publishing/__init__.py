@@ -8,13 +8,16 @@ belongs to governance.
 from __future__ import annotations
 
 from kodomo_platform.publishing.contract import CONTRACT_VERSION
+from kodomo_platform.publishing.lineage import LineageTree, lineage
 from kodomo_platform.publishing.shelf import Snapshot, current_snapshot, snapshots, verify
 from kodomo_platform.publishing.snapshot import publish
 
 __all__ = [
     "CONTRACT_VERSION",
+    "LineageTree",
     "Snapshot",
     "current_snapshot",
+    "lineage",
     "publish",
     "snapshots",
     "verify",

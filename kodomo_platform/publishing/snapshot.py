@@ -277,7 +277,8 @@ def _source_rows(con: duckdb.DuckDBPyConnection) -> tuple[list[tuple[str, str]],
         parts.append(
             f"""
             select {key} as source, cast(t.source_record_id as varchar) as source_record_id,
-              cast(t._source_file_sha256 as varchar) as source_file_sha256, cast(t._extract_date as date) as extract_date,
+              cast(t._source_file_sha256 as varchar) as source_file_sha256,
+              cast(t._extract_date as date) as extract_date,
               list(cast(t._row_number as bigint) order by t._row_number) as row_numbers
             from staging.{_name(str(table))} as t
             semi join linkage.lnk_crosswalk as c

@@ -36,9 +36,9 @@ class Town:
 def reasons() -> str:
     return json.dumps(
         [
-            {"item": "absent_days_3m", "value": 12, "status": "present", "contribution": 0.8},
-            {"item": "health_room_visits_3m", "value": 0, "status": "present", "contribution": -0.1},
-            {"item": "consultation_count_12m", "value": None, "status": "not_linked", "contribution": 0.0},
+            {"item": "absent_rate_3m", "value": 12, "status": "present", "contribution": 0.8},
+            {"item": "health_room_3m", "value": 0, "status": "present", "contribution": -0.1},
+            {"item": "consultations_12m", "value": None, "status": "not_linked", "contribution": 0.0},
         ]
     )
 
@@ -81,9 +81,9 @@ def fill(con: duckdb.DuckDBPyConnection, *, run_id: str = RUN, as_of: date = AS_
           ['resident.register'] as sources, {day} as last_seen_on
           from (values ('C-3'), ('C-1'), ('C-2')) as t(c);
         create or replace table marts.mart_child_features as select c as child_id, {day} as as_of_date,
-          'H-1' as household_id, d::double as absent_days_3m, 'present' as absent_days_3m__status,
-          0::hugeint as health_room_visits_3m, 'present' as health_room_visits_3m__status,
-          null::double as consultation_count_12m, 'not_linked' as consultation_count_12m__status
+          'H-1' as household_id, d::double as absent_rate_3m, 'present' as absent_rate_3m__status,
+          0::hugeint as health_room_3m, 'present' as health_room_3m__status,
+          null::double as consultations_12m, 'not_linked' as consultations_12m__status
           from (values ('C-1', 12), ('C-2', 1), ('C-3', 0)) as t(c, d);
         create or replace table marts.risk_scores as select c as child_id, 'school_refusal' as theme,
           {day} as as_of_date, s as score, s - 0.05 as score_low, s + 0.05 as score_high, r::bigint as rank,

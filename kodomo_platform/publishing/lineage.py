@@ -1,0 +1,509 @@
+"""Walk one published score back: why this child, on what data, by which law, which model, who approved it.
+
+Reads the snapshot, never the working warehouse, so that the answer is the one that was true when people saw the score.
+What the catalogue says of an item and what has been decided about a model since are read as they are today, and marked.
+Names, addresses and numbers of the child are not part of the answer: a row is named by its file and place in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from kodomo_platform import operations
+from kodomo_platform.catalog import Item, load_catalog
+from kodomo_platform.errors import PublishingError
+from kodomo_platform.publishing.shelf import Snapshot, snapshot_as_of, verify
+from kodomo_platform.settings import get_settings
+
+Language = Literal["ja", "en"]
+
+
+@dataclass(frozen=True)
+class LawfulItem:
+    """What the catalogue says about one item today."""
+
+    key: str
+    label_ja: str
+    label_en: str
+    holder: str
+    purpose: str
+    necessity: str
+    legal_basis: str
+    beyond_purpose: dict[str, str] | None
+    sensitivity: str
+    consent_needed: bool
+    evidence: list[str]
+
+
+@dataclass(frozen=True)
+class FeatureStep:
+    """One feature that moved the score: its published value, why it is absent if it is, and its items."""
+
+    feature: str
+    label_ja: str
+    label_en: str
+    value: Any
+    status: str
+    contribution: float | None
+    sources: list[str]
+    items: list[LawfulItem]
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Rows of one source file, counted from 1 without titles and header."""
+
+    file_name: str
+    sha256: str
+    extract_date: str
+    row_numbers: list[int]
+    landing_path: str
+    archive_path: str
+    #: whether the very bytes are still there: in the archive, or at the landing path
+    bytes_kept: bool
+
+
+@dataclass(frozen=True)
+class RecordStep:
+    """One source record linked to the child. ``used`` by at least one feature that moved the score."""
+
+    source: str
+    label_ja: str
+    label_en: str
+    match_method: str
+    match_probability: float | None
+    used: bool
+    files: list[FileRows]
+
+
+@dataclass(frozen=True)
+class LineageTree:
+    """The whole answer; `to_dict` for programs, `render` for people."""
+
+    municipality: str
+    child_id: str
+    theme: str
+    as_of_date: str
+    snapshot: dict[str, Any]
+    score: dict[str, Any]
+    model: dict[str, Any]
+    features: list[FeatureStep]
+    rule_hits: list[Any]
+    records: list[RecordStep]
+    quality: dict[str, Any]
+    governed_by: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def lineage(code: str, child_id: str, theme: str, as_of: date | None = None) -> LineageTree:
+    """The way of one published score, from the snapshot of ``as_of`` (default: the one in use).
+
+    Raises:
+        PublishingError: no such snapshot, or no score of this child for this theme in it. The message does not repeat
+            the child id: somebody may have typed a name.
+    """
+    snapshot = snapshot_as_of(code, as_of)
+    faults = verify(snapshot.path)
+    with duckdb.connect(":memory:") as con:
+        try:
+            score = _score(con, snapshot, child_id, theme)
+            features = _features(con, snapshot, child_id, _json_list(score.pop("reasons")))
+            used = {source for feature in features for source in feature.sources}
+            records = _records(con, snapshot, child_id, used)
+        except duckdb.Error as error:
+            raise PublishingError(
+                "this snapshot cannot be read",
+                where=str(snapshot.path),
+                action=f"`kodomo snapshots verify --municipality {code}` says what is wrong with it",
+            ) from error
+    made_by = snapshot.manifest["lineage"]
+    return LineageTree(
+        municipality=code,
+        child_id=child_id,
+        theme=theme,
+        as_of_date=snapshot.as_of.isoformat(),
+        snapshot={
+            "version": snapshot.version,
+            "path": str(snapshot.path),
+            "created_at": snapshot.manifest["created_at"],
+            "content_sha256": snapshot.content_hash,
+            "is_current": snapshot.is_current,
+            "verified": not faults,
+            "faults": [str(fault) for fault in faults],
+            "dagster_run_id": made_by["dagster_run_id"],
+            "code_version": made_by["code_version"],
+        },
+        rule_hits=_json_list(score.pop("rule_hits")),
+        score=score,
+        model=_model(code, theme, score, made_by),
+        features=features,
+        records=records,
+        quality=snapshot.manifest["quality"],
+        governed_by=snapshot.manifest["governed_by"],
+    )
+
+
+def _score(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, theme: str) -> dict[str, Any]:
+    file = str(snapshot.file("risk_scores"))
+    rows = _rows(
+        con,
+        "select * exclude (child_id, theme) from read_parquet(?) where child_id = ? and theme = ?",
+        [file, child_id, theme],
+    )
+    if rows:
+        score = rows[0]
+        score["as_of_date"] = score["as_of_date"].isoformat()
+        return score
+    where = f"municipality {snapshot.municipality}, snapshot {snapshot.as_of} {snapshot.version}"
+    themes = [row["theme"] for row in _rows(con, "select distinct theme from read_parquet(?) order by 1", [file])]
+    if theme not in themes:
+        raise PublishingError(
+            "this theme has no scores in the snapshot", where=where, expected="one of " + (", ".join(themes) or "none")
+        )
+    raise PublishingError(
+        "there is no score of this child for this theme",
+        where=where,
+        expected="a child_id as risk_scores.parquet has it",
+        action="look the child id up in child_register.parquet; a child outside the theme's population has no score",
+    )
+
+
+def _model(code: str, theme: str, score: dict[str, Any], made_by: dict[str, Any]) -> dict[str, Any]:
+    """The model of the score with its approval, and what was decided about that version, newest first."""
+    published: dict[str, Any] = next(
+        (
+            model
+            for model in made_by["models"]
+            if model["theme"] == theme and model["score_version"] == score["score_version"]
+        ),
+        {},
+    )
+    decisions = [
+        {
+            "status": decision.status,
+            "by": decision.by,
+            "reason": decision.reason,
+            "at": decision.decided_at.isoformat(),
+            "ended_at": decision.ended_at.isoformat() if decision.ended_at else None,
+            "ended_by": decision.ended_by or None,
+            "ended_reason": decision.ended_reason or None,
+        }
+        for decision in operations.model_history(code, theme)
+        if decision.model_name == score["model_name"] and decision.version == str(score["model_version"])
+    ]
+    return {
+        "name": score["model_name"],
+        "version": score["model_version"],
+        "mlflow_run_id": score["mlflow_run_id"],
+        "approval": published.get("approval"),
+        "decisions_today": decisions,
+    }
+
+
+def _features(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, reasons: list[Any]
+) -> list[FeatureStep]:
+    published = _rows(
+        con, "select * from read_parquet(?) where child_id = ?", [str(snapshot.file("child_features")), child_id]
+    )
+    values = published[0] if published else {}
+    catalog, defined = load_catalog(), feature_definitions()
+    steps = []
+    for reason in reasons:
+        feature = str(reason.get("item", ""))
+        definition = defined.get(feature, {})
+        keys = [str(key) for key in definition.get("items", [])]
+        steps.append(
+            FeatureStep(
+                feature=feature,
+                label_ja=str(definition.get("label_ja", reason.get("label_ja", feature))),
+                label_en=str(definition.get("label_en", reason.get("label_en", feature))),
+                value=_plain(values.get(feature, reason.get("value"))),
+                status=str(values.get(f"{feature}__status") or reason.get("status") or ""),
+                contribution=reason.get("contribution"),
+                sources=sorted({key.rpartition(".")[0] for key in keys}),
+                items=[_lawful(catalog.items[key]) for key in keys if key in catalog.items],
+            )
+        )
+    return steps
+
+
+def _lawful(item: Item) -> LawfulItem:
+    return LawfulItem(
+        key=item.key,
+        label_ja=item.label_ja,
+        label_en=item.label_en,
+        holder=item.holder,
+        purpose=item.purpose,
+        necessity=item.necessity,
+        legal_basis=item.legal_basis,
+        beyond_purpose=item.beyond_purpose.model_dump() if item.beyond_purpose else None,
+        sensitivity=str(item.sensitivity),
+        consent_needed=item.consent_needed,
+        evidence=[f"{evidence.kind}: {evidence.citation}" for evidence in item.evidence],
+    )
+
+
+def _records(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, used: set[str]) -> list[RecordStep]:
+    links = _rows(
+        con,
+        """
+        select source, source_record_id, match_method, match_probability, source_file_sha256, source_row_number
+        from read_parquet(?) where child_id = ? order by source, source_record_id
+        """,
+        [str(snapshot.file("crosswalk")), child_id],
+    )
+    rows = _rows(
+        con,
+        """
+        select r.source, r.source_record_id, r.source_file_sha256, r.row_numbers
+        from read_parquet(?) as r
+        semi join (select * from read_parquet(?) where child_id = ?) as c using (source, source_record_id)
+        order by r.extract_date, r.source_file_sha256
+        """,
+        [str(snapshot.file("source_rows")), str(snapshot.file("crosswalk")), child_id],
+    )
+    places: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for row in rows:
+        place = places.setdefault((row["source"], row["source_record_id"]), {})
+        place[row["source_file_sha256"]] = list(row["row_numbers"])
+    files = {(file["source"], file["sha256"]): file for file in snapshot.manifest["lineage"]["source_files"]}
+    sources = load_catalog().sources
+    steps = []
+    for link in links:
+        source = link["source"]
+        # a record whose rows all came after the as-of date still has the row that linked it
+        found = places.get((source, link["source_record_id"])) or {
+            link["source_file_sha256"]: [link["source_row_number"]]
+        }
+        steps.append(
+            RecordStep(
+                source=source,
+                label_ja=sources[source].label_ja if source in sources else source,
+                label_en=sources[source].label_en if source in sources else source,
+                match_method=link["match_method"],
+                match_probability=link["match_probability"],
+                used=source in used,
+                files=[
+                    _file_rows(snapshot.municipality, sha256, numbers, files.get((source, sha256), {}))
+                    for sha256, numbers in found.items()
+                ],
+            )
+        )
+    return sorted(steps, key=lambda step: (not step.used, step.source))
+
+
+def _file_rows(code: str, sha256: str, numbers: list[int], file: dict[str, Any]) -> FileRows:
+    settings = get_settings()
+    name, day = str(file.get("file_name", "")), str(file.get("extract_date", ""))
+    landed = settings.landing / code / day / name
+    kept = settings.archive / code / sha256
+    archived = kept if kept.is_file() else settings.archive / sha256
+    return FileRows(
+        file_name=name,
+        sha256=sha256,
+        extract_date=day,
+        row_numbers=numbers,
+        landing_path=str(landed) if name else "",
+        archive_path=str(archived if archived.is_file() else kept),
+        bytes_kept=archived.is_file() or (bool(name) and landed.is_file()),
+    )
+
+
+@lru_cache(maxsize=1)
+def feature_definitions() -> dict[str, dict[str, Any]]:
+    """Label and catalogue items of every feature, by its name, from the scoring room's own list."""
+    from ruamel.yaml import YAML
+
+    file = Path(__file__).parent.parent / "scoring" / "features.yaml"
+    content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    return {str(entry["feature"]): dict(entry) for entry in content["features"]}
+
+
+def _rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]) -> list[dict[str, Any]]:
+    cursor = con.execute(query, parameters)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _json_list(text: Any) -> list[Any]:
+    """A list from the JSON text of a score's column; a single object counts as a list of one."""
+    value = json.loads(text) if text else []
+    return value if isinstance(value, list) else [value]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+# --- for people -----------------------------------------------------------------------------------------------------
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "score": ("スコア", "Score"),
+    "rank": ("順位", "rank"),
+    "band": ("区分", "band"),
+    "undetermined": ("判定不能", "cannot be judged"),
+    "model": ("モデル", "Model"),
+    "no_model": ("モデルなし（判定基準のみ）", "no model (criteria alone)"),
+    "approved": ("承認", "approved"),
+    "by": ("承認者", "by"),
+    "reason": ("理由", "reason"),
+    "no_approval": ("承認の記録がありません", "no approval on record"),
+    "since": ("その後の決定", "decided since"),
+    "features": ("寄与した特徴量", "Features that moved the score"),
+    "absent": ("値なし", "absent"),
+    "holder": ("保有・管理主体", "holder"),
+    "purpose": ("利用目的", "purpose"),
+    "law": ("法的根拠", "legal basis"),
+    "beyond": ("目的外利用", "use beyond the purpose"),
+    "rules": ("該当した判定基準", "Rules hit"),
+    "records": ("名寄せされた記録", "Linked records"),
+    "unused": ("（今回の寄与なし）", "(not behind these features)"),
+    "file": ("ファイル", "file"),
+    "rows": ("行", "rows"),
+    "extract": ("抽出日", "extract date"),
+    "bytes_gone": ("原本なし", "bytes not kept here"),
+    "quality": ("品質判定", "Quality verdict"),
+    "snapshot": ("公開スナップショット", "Snapshot"),
+    "intact": ("改ざんなし", "intact"),
+    "damaged": ("破損・改変あり", "damaged or altered"),
+}
+_STATUS = {
+    "present": ("あり", "present"),
+    "blank": ("欠損", "blank in the source"),
+    "not_applicable": ("非該当", "not applicable"),
+    "not_linked": ("未連携", "not linked"),
+    "not_held": ("未保有", "not held"),
+    "before_start": ("システム導入前", "before the system began"),
+    "unreadable": ("判読不能", "unreadable"),
+}
+_METHOD = {
+    "number": ("番号一致", "by number"),
+    "exact": ("完全一致", "exact"),
+    "probabilistic": ("確率的名寄せ", "probabilistic"),
+    "review": ("人による確認", "by review"),
+    "new": ("新規", "new"),
+}
+_VERDICT = {
+    "passed": ("合格", "passed"),
+    "passed_with_warnings": ("合格（注意あり）", "passed, with warnings"),
+}
+
+
+def render(tree: LineageTree, language: Language = "ja") -> Any:
+    """The answer as a `rich` tree."""
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    side = 0 if language == "ja" else 1
+
+    def word(name: str) -> str:
+        return _WORDS[name][side]
+
+    def label(thing: Any) -> str:
+        return escape(str((thing.label_ja, thing.label_en)[side]))
+
+    score = tree.score
+    number = "—" if score["score"] is None else f"{score['score']:.3f}"
+    if score["score_low"] is not None and score["score_high"] is not None:
+        number += f" [{score['score_low']:.3f}–{score['score_high']:.3f}]".replace("[", "\\[")
+    judged = "" if score["determinable"] else f" · {word('undetermined')}: {escape(str(score['undetermined_reason']))}"
+    root = Tree(
+        f"[bold]{tree.municipality} · {escape(tree.child_id)} · {escape(tree.theme)} · {tree.as_of_date}[/bold]\n"
+        f"{word('score')} {number} · {word('rank')} {score['rank']}"
+        f" · {word('band')} {escape(str(score['band']))}{judged}"
+    )
+    _render_model(root, tree, word)
+    branch = root.add(f"[bold]{word('features')}[/bold]")
+    for feature in tree.features:
+        status = _STATUS.get(feature.status, (feature.status, feature.status))[side]
+        shown = f"{word('absent')}: {status}" if feature.value is None else f"{feature.value}"
+        weight = "" if feature.contribution is None else f" ({feature.contribution:+.3f})"
+        node = branch.add(f"{label(feature)} = {escape(shown)}{weight}")
+        for item in feature.items:
+            leaf = node.add(f"{label(item)} [dim]{item.key}[/dim]")
+            leaf.add(f"{word('law')}: {escape(item.legal_basis)}")
+            if item.beyond_purpose:
+                ground = escape(f"{item.beyond_purpose['ground']}, {item.beyond_purpose['approver']}")
+                leaf.add(f"{word('beyond')}: {ground}")
+            leaf.add(f"{word('holder')}: {escape(item.holder)}")
+            leaf.add(f"{word('purpose')}: {escape(item.purpose)}")
+    if tree.rule_hits:
+        branch = root.add(f"[bold]{word('rules')}[/bold]")
+        for hit in tree.rule_hits:
+            branch.add(escape(_rule_text(hit, language)))
+    branch = root.add(f"[bold]{word('records')}[/bold]")
+    for record in tree.records:
+        method = _METHOD.get(record.match_method, (record.match_method, record.match_method))[side]
+        chance = "" if record.match_probability is None else f" p={record.match_probability:.3f}"
+        node = branch.add(f"{label(record)}: {method}{chance} {'' if record.used else word('unused')}".rstrip())
+        for file in record.files:
+            gone = "" if file.bytes_kept else f" · {word('bytes_gone')}"
+            node.add(
+                f"{escape(file.file_name)} · {word('rows')} {_ranges(file.row_numbers)} · {word('extract')}"
+                f" {file.extract_date} · sha256 {file.sha256[:12]}…{gone}"
+            )
+    verdict = str(tree.quality["verdict"])
+    root.add(f"[bold]{word('quality')}[/bold]: {_VERDICT.get(verdict, (verdict, verdict))[side]}")
+    sound = word("intact") if tree.snapshot["verified"] else f"[red]{word('damaged')}[/red]"
+    root.add(
+        f"[bold]{word('snapshot')}[/bold]: {tree.snapshot['version']} · {sound} · Dagster"
+        f" {escape(str(tree.snapshot['dagster_run_id']))}"
+    )
+    return root
+
+
+def _render_model(root: Any, tree: LineageTree, word: Any) -> None:
+    from rich.markup import escape
+
+    model = tree.model
+    if not model["mlflow_run_id"]:
+        root.add(f"[bold]{word('model')}[/bold]: {word('no_model')}")
+        return
+    branch = root.add(
+        f"[bold]{word('model')}[/bold]: {escape(str(model['name']))} v{escape(str(model['version']))} · MLflow"
+        f" {escape(str(model['mlflow_run_id']))}"
+    )
+    approval = model["approval"]
+    if approval is None:
+        branch.add(f"[yellow]{word('no_approval')}[/yellow]")
+    else:
+        branch.add(
+            f"{word('approved')} {approval['at'][:10]} · {word('by')}: {escape(approval['by'])}"
+            f" · {word('reason')}: {escape(approval['reason'])}"
+        )
+    for decision in model["decisions_today"]:
+        if decision["status"] != "approved":
+            ended = decision["ended_at"] or decision["at"]
+            why = decision["ended_reason"] or decision["reason"]
+            branch.add(f"{word('since')}: {decision['status']} {ended[:10]} · {escape(why)}")
+
+
+def _rule_text(hit: Any, language: Language) -> str:
+    if not isinstance(hit, dict):
+        return str(hit)
+    for key in (f"sentence_{language}", f"label_{language}", "sentence", "label", "rule", "key"):
+        if hit.get(key):
+            return str(hit[key])
+    return json.dumps(hit, ensure_ascii=False)
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """``1-3, 7``: row numbers that follow each other are put together."""
+    spans: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
