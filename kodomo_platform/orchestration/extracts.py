@@ -1,7 +1,5 @@
 """Assets of the landing side: the run's configuration and one asset per source extract."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from kodomo_platform.catalog import Source, load_catalog
@@ -70,6 +68,8 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
         municipality = partition_municipality(context)
         with warehouse(municipality.code, encodings=True) as con:
             report = load_source(con, municipality, source.key, get_settings().landing)
+            for warning in report.warnings:
+                context.log.warning("%s", warning)
             total = con.execute(f"select count(*) from raw.{source.raw_table}").fetchone()
         for file in report.files:
             record_load(
@@ -82,7 +82,6 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
                 rows_loaded=file.rows_loaded,
                 rows_rejected=file.rows_rejected,
                 run_id=context.run_id,
-                loaded_at=datetime.now(UTC),
             )
         return dg.MaterializeResult(
             metadata={
@@ -95,7 +94,9 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
                 "files_already_loaded": report.skipped_already_loaded,
                 "columns_dropped_at_the_door": len(report.dropped_columns),
                 "items_not_held": sorted(report.absent_items),
-                "gaiji": report.gaiji,
+                "rejects_by_reason": dict(sorted(report.rejects.items())),
+                "gaiji_kinds": len(report.gaiji),
+                "warnings": len(report.warnings),
                 "extract_dates": [day.isoformat() for day in report.extract_dates],
             }
         )

@@ -1,6 +1,8 @@
 """Jobs, the schedule of each municipality, and the sensor that sees a new extract."""
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 
@@ -60,6 +62,15 @@ def municipality_schedule(code: str) -> dg.ScheduleDefinition:
     return run
 
 
+def fingerprint(folder: Path) -> str:
+    """16 hex digits that change when a file in ``folder`` is added, replaced or touched (names never leave it)."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        status = path.stat()
+        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 @dg.sensor(
     name="new_extracts",
     job=MUNICIPALITY_RUN,
@@ -68,7 +79,7 @@ def municipality_schedule(code: str) -> dg.ScheduleDefinition:
     "Requests a run when a complete new extract has landed; half-written files are left alone.",
 )
 def new_extracts(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    from kodomo_platform.extracts import complete_extract_dates, landing_fingerprint
+    from kodomo_platform.extracts import complete_extract_dates
 
     landing = get_settings().landing
     requested = False
@@ -80,7 +91,7 @@ def new_extracts(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest 
             latest = max(dates)
             requested = True
             yield dg.RunRequest(
-                run_key=f"{code}:{latest.isoformat()}:{landing_fingerprint(municipality, landing, latest)}",
+                run_key=f"{code}:{latest.isoformat()}:{fingerprint(landing / code / latest.isoformat())}",
                 partition_key=code,
             )
     if not requested:

@@ -1,0 +1,150 @@
+"""The demonstration: synthetic extracts of the pilots, taken through Dagster as a real run would be.
+
+Order for each municipality: twins are written to the landing folder; a training run (landing → features → candidates);
+approval, in the name "demo" and saying so; scoring and publishing. Truth is used for one thing only: to say, at the
+end, how well linkage did.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from kodomo_platform.errors import KodomoError
+from kodomo_platform.municipalities import load_municipality, municipality_codes
+from kodomo_platform.settings import get_settings, use_home
+
+
+@dataclass
+class Outcome:
+    """What happened to one municipality."""
+
+    municipality: str
+    name: str
+    success: bool = False
+    error: str | None = None
+    seconds: float = 0.0
+    files: int = 0
+    rows_in: int = 0
+    rows_rejected: int = 0
+    children: int = 0
+    linked: dict[str, int] = field(default_factory=dict)
+    review_queue: int = 0
+    linkage_precision: float | None = None
+    linkage_recall: float | None = None
+    models: dict[str, str] = field(default_factory=dict)
+    alerts: dict[str, int] = field(default_factory=dict)
+    quality_warnings: int = 0
+    snapshot: str | None = None
+
+
+def demonstrate(
+    codes: Sequence[str],
+    *,
+    children: int,
+    months: int,
+    seed: int,
+    quality: str,
+    workers: int,
+    said: Callable[[str, str], None],
+) -> list[Outcome]:
+    """Run the demonstration for ``codes`` (empty: every pilot), ``workers`` municipalities at a time."""
+    from kodomo_platform.orchestration.installation import prepare
+
+    chosen = [load_municipality(code).code for code in codes] or municipality_codes()
+    prepare(build_manifest=False)
+    home = get_settings().home
+    arguments = [(str(home), code, children, months, seed + index, quality) for index, code in enumerate(chosen)]
+    done: dict[str, Outcome] = {}
+    # Each municipality in a worker process: a DuckDB file has one writer, and Dagster's in-process runs hold the GIL.
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_one, *argument): argument[1] for argument in arguments}
+        for future in as_completed(futures):
+            code = futures[future]
+            outcome = future.result()
+            done[code] = outcome
+            said(code, "published" if outcome.success else f"failed: {outcome.error}")
+    return [done[code] for code in chosen]
+
+
+def _one(home: str, code: str, children: int, months: int, seed: int, quality: str) -> Outcome:
+    """One municipality, whole; an error is reported, not raised, so that the others go on."""
+    use_home(Path(home))
+    started = time.monotonic()
+    municipality = load_municipality(code)
+    outcome = Outcome(code, municipality.name_ja)
+    try:
+        _twins(code, children, months, seed, quality)
+        _chain(code, outcome)
+        outcome.success = True
+    except KodomoError as error:
+        outcome.error = str(error)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _twins(code: str, children: int, months: int, seed: int, quality: str) -> None:
+    """Write the landing files and their truth, unless this home has them already."""
+    from kodomo_platform.synthetic import generate
+
+    settings = get_settings()
+    if (settings.landing / code).exists():
+        return
+    generate(
+        load_municipality(code),
+        children=children,
+        months=months,
+        seed=seed,
+        quality=quality,
+        out=settings.landing,
+        truth=settings.truth / code,
+    )
+
+
+def _chain(code: str, outcome: Outcome) -> None:
+    from kodomo_platform.orchestration.runs import execute, require_success
+    from kodomo_platform.scoring import approve_challengers
+
+    trained = require_success(execute(code, "training"))
+    approve_challengers(code, by="demo", reason="demonstration: approved unseen, never to be used for real children")
+    scored = require_success(execute(code, "scoring_and_publishing"))
+    outcome.quality_warnings = len(trained.warnings) + len(scored.warnings)
+    _describe(code, outcome)
+
+
+def _describe(code: str, outcome: Outcome) -> None:
+    """Read back what was published: counts only."""
+    from kodomo_platform.linkage import evaluate
+    from kodomo_platform.publishing import snapshots
+    from kodomo_platform.warehouse import warehouse
+
+    def one(query: str) -> Any:
+        return con.execute(query).fetchone()
+
+    with warehouse(code, read_only=True) as con:
+        outcome.files, outcome.rows_in, outcome.rows_rejected = one(
+            "select count(*), coalesce(sum(rows_in), 0), coalesce(sum(rows_rejected), 0) from raw.files where active"
+        )
+        outcome.children = one("select count(*) from marts.mart_child")[0]
+        outcome.linked = dict(
+            con.execute("select match_method, count(*) from linkage.lnk_crosswalk group by all order by 1").fetchall()
+        )
+        outcome.review_queue = one("select count(*) from linkage.lnk_review_queue")[0]
+        for theme, model, version, alerts in con.execute(
+            """
+            select theme, any_value(model_name), any_value(model_version), count(*) filter (where alert)
+            from marts.risk_scores group by theme order by theme
+            """
+        ).fetchall():
+            outcome.models[theme] = f"{model} {version or ''}".strip()
+            outcome.alerts[theme] = alerts
+        truth = get_settings().truth / code / "records.csv"
+        if truth.exists():
+            measured = evaluate(con, truth)
+            outcome.linkage_precision = measured.pairwise.precision
+            outcome.linkage_recall = measured.pairwise.recall
+    current = [snapshot for snapshot in snapshots(code) if snapshot.current]
+    outcome.snapshot = f"{current[0].as_of_date}/{current[0].version}" if current else None
