@@ -71,16 +71,24 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
             for warning in report.warnings:
                 context.log.warning("%s", warning)
             total = con.execute(f"select count(*) from raw.{source.raw_table}").fetchone()
-        for file in report.files:
+            files = con.execute(
+                """
+                select extract_date, file_name, sha256, rows_in, rows_loaded, rows_rejected
+                from raw.files where source = ? order by extract_date, loaded_at
+                """,
+                [source.key],
+            ).fetchall()
+        # from the warehouse, not from the report: a run killed between the two is made good by the next one
+        for extract_date, file_name, sha256, rows_in, rows_loaded, rows_rejected in files:
             record_load(
                 municipality.code,
                 source.key,
-                extract_date=file.extract_date,
-                file_name=file.file_name,
-                sha256=file.sha256,
-                rows_in=file.rows_in,
-                rows_loaded=file.rows_loaded,
-                rows_rejected=file.rows_rejected,
+                extract_date,
+                file_name,
+                sha256,
+                rows_in=rows_in,
+                rows_loaded=rows_loaded,
+                rows_rejected=rows_rejected,
                 run_id=context.run_id,
             )
         return dg.MaterializeResult(

@@ -1,0 +1,171 @@
+"""One municipality through the whole house: landing files to published snapshot, through real Dagster and dbt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from kodomo_platform.settings import use_home
+
+CODE = "343021"
+KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
+CONTRACT = {
+    "crosswalk.parquet",
+    "child_register.parquet",
+    "child_features.parquet",
+    "risk_scores.parquet",
+    "quality_results.parquet",
+    "rejects.parquet",
+    "manifest.json",
+}
+
+
+def kodomo(home: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command line as its own process, as an operator would."""
+    done = subprocess.run(
+        [*KODOMO, *arguments],
+        env=os.environ | {"KODOMO_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=420,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def current(home: Path) -> Path:
+    return (home / "published" / CODE / "current").resolve()
+
+
+def scores_without_run_ids(snapshot: Path) -> str:
+    """Hash of every score row but for the ids of the runs that made it."""
+    rows = duckdb.sql(
+        f"select * exclude (dagster_run_id, mlflow_run_id) from '{snapshot}/risk_scores.parquet' order by all"
+    ).fetchall()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which one municipality has been taken from twins to a published snapshot."""
+    home = tmp_path_factory.mktemp("end-to-end")
+    use_home(home)
+    kodomo(
+        home,
+        *("synth", "--municipality", CODE, "--children", "200", "--months", "14", "--seed", "7"),
+        *("--quality", "typical", "--out", str(home / "landing"), "--truth", str(home / "truth" / CODE)),
+    )
+    kodomo(home, "run", "--municipality", CODE)
+    return home
+
+
+def test_the_snapshot_keeps_the_contract(finished: Path) -> None:
+    snapshot = current(finished)
+    assert CONTRACT <= {path.name for path in snapshot.iterdir()}
+    manifest = json.loads((snapshot / "manifest.json").read_text())
+    assert manifest["municipality"] == CODE
+    scores = duckdb.sql(f"select * from '{snapshot}/risk_scores.parquet'")
+    wanted = """child_id theme as_of_date score score_low score_high rank band alert determinable undetermined_reason
+        reasons rule_hits score_version model_name model_version mlflow_run_id dagster_run_id feature_hash criteria_hash
+        code_version""".split()
+    assert set(wanted) <= set(scores.columns)
+    assert scores.shape[0] > 100
+    kodomo(finished, "snapshots", "verify", "--municipality", CODE)
+
+
+def test_without_an_approved_model_criteria_alone_score_and_say_so(finished: Path) -> None:
+    models = duckdb.sql(f"select distinct model_name from '{current(finished)}/risk_scores.parquet'").fetchall()
+    assert models == [("criteria",)]
+
+
+def test_running_twice_gives_the_same_scores_and_publishes_nothing_twice(finished: Path) -> None:
+    before = current(finished)
+    first = scores_without_run_ids(before)
+    kodomo(finished, "run", "--municipality", CODE)
+    assert scores_without_run_ids(current(finished)) == first
+    versions = [path for path in before.parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    assert len(versions) == 1
+
+
+def test_lineage_answers_why_this_child(finished: Path) -> None:
+    snapshot = current(finished)
+    child, theme = duckdb.sql(
+        f"select child_id, theme from '{snapshot}/risk_scores.parquet' order by rank, child_id limit 1"
+    ).fetchone()  # type: ignore[misc]
+    done = kodomo(finished, "lineage", "--municipality", CODE, "--child", child, "--theme", theme, "--json")
+    tree = json.dumps(json.loads(done.stdout), ensure_ascii=False)
+    files = {path.name for path in (finished / "landing" / CODE).rglob("*") if path.is_file()}
+    assert any(name in tree for name in files), "the walk ends at a landing file"
+    assert "法" in tree, "the walk names the law"
+
+
+def test_two_runs_of_one_municipality_never_overlap(finished: Path) -> None:
+    environment = os.environ | {"KODOMO_HOME": str(finished)}
+    together = [
+        subprocess.Popen(
+            [*KODOMO, "run", "--municipality", CODE],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=420)[0] for process in together]
+    codes = sorted(process.returncode for process in together)
+    assert codes == [0, 1], outputs
+    assert any("another run of municipality" in text for text in outputs)
+
+
+def test_a_broken_extract_publishes_nothing_and_leaves_the_last_good_snapshot(finished: Path) -> None:
+    before = current(finished)
+    landed = finished / "landing" / CODE / "2026-10-08"
+    landed.mkdir(parents=True)
+    latest = sorted(path for path in (finished / "landing" / CODE).iterdir() if path != landed)[-1]
+    register = next(path for path in latest.iterdir() if path.is_file() and not path.name.startswith("."))
+    (landed / register.name).write_bytes(b"")
+    (landed / ".done").touch()
+    try:
+        done = kodomo(finished, "run", "--municipality", CODE, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert current(finished) == before
+    finally:
+        for path in landed.iterdir():
+            path.unlink()
+        landed.rmdir()
+
+
+@pytest.mark.slow
+def test_killed_at_ten_moments_nothing_is_doubled_and_the_snapshot_stays(finished: Path) -> None:
+    before = current(finished)
+    first = scores_without_run_ids(before)
+    started = time.monotonic()
+    kodomo(finished, "run", "--municipality", CODE)
+    whole = time.monotonic() - started
+    for moment in range(10):
+        process = subprocess.Popen(
+            [*KODOMO, "run", "--municipality", CODE],
+            env=os.environ | {"KODOMO_HOME": str(finished)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(whole * (moment + 0.5) / 10)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kodomo(finished, "snapshots", "verify", "--municipality", CODE)
+        assert current(finished) == before
+    kodomo(finished, "run", "--municipality", CODE)
+    assert scores_without_run_ids(current(finished)) == first
