@@ -1,0 +1,331 @@
+"""Runs suites on one municipality's warehouse and returns counts.
+
+One bundle per relation: everything that can share a scan does. A table or column that is missing, or a condition that
+fails, becomes a result with status ``error`` of its own and never hides the others. What is run belongs to `suites`;
+keeping and comparing results belongs to `results`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import duckdb
+
+from kodomo_platform.catalog import Catalog, load_catalog
+from kodomo_platform.errors import QualityError
+from kodomo_platform.quality.results import ExpectationResult, judge, write_results
+from kodomo_platform.quality.suites import Expectation, Suite, load_suites, with_overrides
+from kodomo_platform.quality.vocabulary import VOCABULARY, Check, Reading, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kodomo_platform.municipalities.models import Municipality
+
+LAYERS = ("raw", "staging", "linkage", "marts")
+
+
+class Counter(Protocol):
+    """Whatever answers the counts of a bundle: Great Expectations, or plain SQL for measuring beside it."""
+
+    def counts(self, relation: str, checks: Sequence[Check], thresholds: Sequence[float]) -> list[tuple[int, int]]:
+        """(evaluated, unexpected) per check."""
+        ...
+
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
+
+
+class PlainSql:
+    """The same scans without the library: its start-up is measured against this."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def counts(self, relation: str, checks: Sequence[Check], thresholds: Sequence[float]) -> list[tuple[int, int]]:
+        """(evaluated, unexpected) per check."""
+        answers = ", ".join(
+            f"count(*) filter (where {check.scope}), count(*) filter (where ({check.scope}) and ({check.violated}))"
+            for check in checks
+        )
+        row = self._con.execute(f"select {answers} from {relation} as checked").fetchone()
+        if row is None:
+            raise RuntimeError("the query of this bundle gave nothing")
+        return [(int(row[2 * place]), int(row[2 * place + 1])) for place in range(len(checks))]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@contextmanager
+def opened(con_or_path: duckdb.DuckDBPyConnection | Path | str, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The connection itself, or the warehouse at a path opened and closed again."""
+    if isinstance(con_or_path, duckdb.DuckDBPyConnection):
+        yield con_or_path
+        return
+    from kodomo_platform.warehouse import connect
+
+    con = connect(con_or_path, read_only=not write)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def table_columns(con: duckdb.DuckDBPyConnection) -> dict[str, frozenset[str]]:
+    """``schema.table`` → its columns, for every table and view of the warehouse."""
+    tables: dict[str, set[str]] = {}
+    for schema, table, column in con.execute(
+        "select schema_name, table_name, column_name from duckdb_columns() where database_name = current_database()"
+    ).fetchall():
+        tables.setdefault(f"{schema}.{table}", set()).add(column)
+    return {table: frozenset(columns) for table, columns in tables.items()}
+
+
+def read_configuration(con: duckdb.DuckDBPyConnection, as_of: dt.date | None) -> Reading:
+    """How this warehouse's raw texts are read, from ``cfg`` (nothing where a table is missing)."""
+    reading = Reading(as_of=as_of)
+    tables = table_columns(con)
+    if "cfg.source" in tables:
+        for source, held, start in con.execute("select source, held, system_start from cfg.source").fetchall():
+            reading.sources_held[source] = bool(held)
+            reading.system_start[source] = start
+    if "cfg.item" in tables:
+        for source, item, held, style, eras in con.execute(
+            "select source, item, held, date_style, era_codes from cfg.item"
+        ).fetchall():
+            key = (source, item.removeprefix(f"{source}."))
+            reading.items_held[key] = bool(held)
+            reading.styles[key] = (style, eras)
+    for table, column, target in (
+        ("cfg.null_token", "token", reading.tokens),
+        ("cfg.code_map", "local_code", reading.codes),
+    ):
+        if table in tables:
+            for source, item, values in con.execute(
+                f"select source, item, list(distinct {column} order by {column}) from {table} "
+                f"where {column} is not null group by source, item"
+            ).fetchall():
+                target[(source, item.removeprefix(f"{source}."))] = tuple(values)
+    return reading
+
+
+def register_functions(con: duckdb.DuckDBPyConnection) -> None:
+    """The cleansing room's functions, by which raw texts are read exactly as staging reads them."""
+    from kodomo_platform.cleansing import register
+
+    register(con)
+
+
+def target_of(expectation: Expectation, reading: Reading, catalog: Catalog) -> Target:
+    """Where an expectation is put."""
+    source = catalog.sources.get(expectation.source or "")
+    item = source.by_name.get(expectation.item or "") if source else None
+    return Target(
+        expectation.table,
+        expectation.source or expectation.arguments.get("source"),
+        expectation.item,
+        expectation.arguments,
+        reading,
+        item.type if item else None,
+        item.uncertain if item else False,
+    )
+
+
+def compile_check(expectation: Expectation, reading: Reading, catalog: Catalog) -> Check:
+    """The SQL of an expectation in this municipality."""
+    return VOCABULARY[expectation.expect].compile(target_of(expectation, reading, catalog))
+
+
+def not_held(expectation: Expectation, reading: Reading) -> str | None:
+    """Why the expectation has nothing to look at in this municipality, or None."""
+    if expectation.source is None:
+        return None
+    if reading.sources_held.get(expectation.source) is False:
+        return "source not held"
+    if expectation.item and reading.items_held.get((expectation.source, expectation.item)) is False:
+        return "item not held"
+    for name in ("not_after", "not_above", "birth_date"):
+        other = expectation.arguments.get(name)
+        if isinstance(other, str) and reading.items_held.get((expectation.source, other)) is False:
+            return "item not held"
+    return None
+
+
+@dataclass
+class _Planned:
+    expectation: Expectation
+    check: Check | None = None
+    outcome: tuple[int, int] | None = None
+    status: Literal["not_applicable", "error"] | None = None
+    reason: str | None = None
+
+
+def _plan(
+    expectation: Expectation, reading: Reading, catalog: Catalog, tables: dict[str, frozenset[str]], optional: bool
+) -> _Planned:
+    absent = not_held(expectation, reading)
+    if absent:
+        return _Planned(expectation, status="not_applicable", reason=absent)
+    columns = tables.get(expectation.table)
+    if columns is None:
+        if optional:
+            return _Planned(expectation, status="not_applicable", reason="table not built")
+        return _Planned(expectation, status="error", reason="table missing")
+    check = compile_check(expectation, reading, catalog)
+    missing = sorted(check.columns - columns)
+    if missing:
+        return _Planned(expectation, status="error", reason=f"column missing: {', '.join(missing)}")
+    absent_tables = [table for table in check.other_tables if table not in tables]
+    if absent_tables:
+        return _Planned(expectation, status="not_applicable", reason=f"table not built: {', '.join(absent_tables)}")
+    return _Planned(expectation, check=check)
+
+
+def _run(planned: list[_Planned], counter: Counter) -> None:
+    bundles: dict[str, list[_Planned]] = {}
+    for plan in planned:
+        if plan.check is not None:
+            bundles.setdefault(plan.check.relation, []).append(plan)
+    for relation, members in bundles.items():
+        try:
+            _count(relation, members, counter)
+        except Exception:
+            # one condition broke the shared scan: each alone, so that the others keep their result
+            for member in members:
+                try:
+                    _count(relation, [member], counter)
+                except Exception as error:
+                    # the type alone: a database's message may quote a cell
+                    member.status, member.reason = "error", f"the check could not run ({type(error).__name__})"
+
+
+def _count(relation: str, members: list[_Planned], counter: Counter) -> None:
+    checks = [member.check for member in members if member.check is not None]
+    outcomes = counter.counts(relation, checks, [member.expectation.threshold for member in members])
+    for member, outcome in zip(members, outcomes, strict=True):
+        member.outcome = outcome
+
+
+def chosen_suites(tables: Iterable[str] | None, present: Iterable[str]) -> list[Suite]:
+    """The suites of ``tables`` (None: of every table that stands in the warehouse). Names may lack the schema."""
+    suites = load_suites()
+    if tables is None:
+        standing = set(present)
+        return [suite for table, suite in suites.items() if table in standing]
+    by_name = {table.split(".", 1)[1]: table for table in suites}
+    chosen = []
+    for table in tables:
+        full = table if table in suites else by_name.get(table)
+        if full is None:
+            raise QualityError(
+                "no suite for this table", where=table, expected="a table that has a file in expectations/"
+            )
+        chosen.append(suites[full])
+    return chosen
+
+
+def validate(
+    con_or_path: duckdb.DuckDBPyConnection | Path | str,
+    municipality: Municipality | str,
+    tables: Iterable[str] | None = None,
+    run_id: str = "manual",
+    as_of: dt.date | None = None,
+    *,
+    engine: Literal["gx", "sql"] = "gx",
+    record: bool = True,
+) -> list[ExpectationResult]:
+    """Run the suites of ``tables`` on a warehouse; the results, one per expectation, in suite order.
+
+    ``con_or_path``: an open connection (kept open) or the warehouse's file (opened and closed). ``municipality``: its
+    model (whose threshold overrides count) or its code. ``tables``: ``schema.table`` or bare names; None: every table
+    that is there. ``record`` writes `quality.results` (False lets a read-only connection do). ``engine='sql'`` runs the
+    same scans without Great Expectations. Results hold counts only.
+    """
+    code = municipality if isinstance(municipality, str) else municipality.code
+    overrides: Any = [] if isinstance(municipality, str) else municipality.quality_overrides
+    catalog = load_catalog()
+    with opened(con_or_path, write=record) as con:
+        present = table_columns(con)
+        if as_of is None:
+            row = con.execute("select max(as_of_date) from cfg.run").fetchone() if "cfg.run" in present else None
+            as_of = row[0] if row and row[0] else dt.date.today()
+        reading = read_configuration(con, as_of)
+        suites = chosen_suites(tables, present)
+        register_functions(con)
+        planned: list[_Planned] = []
+        for suite in suites:
+            for expectation in with_overrides(suite.expectations, overrides):
+                planned.append(_plan(expectation, reading, catalog, present, suite.optional))
+        if any(plan.check for plan in planned):
+            counter = _counter(con, engine)
+            try:
+                _run(planned, counter)
+            finally:
+                counter.close()
+        extracts = _extract_dates(con, suites, present, as_of)
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        results = [_result(plan, run_id, as_of, code, extracts, now) for plan in planned]
+        if record:
+            write_results(con, results)
+    return results
+
+
+def _counter(con: duckdb.DuckDBPyConnection, engine: Literal["gx", "sql"]) -> Counter:
+    if engine == "sql":
+        return PlainSql(con)
+    from kodomo_platform.quality.gx_engine import GreatExpectations
+
+    return GreatExpectations(con)
+
+
+def _extract_dates(
+    con: duckdb.DuckDBPyConnection, suites: Iterable[Suite], present: dict[str, frozenset[str]], as_of: dt.date
+) -> dict[str, dt.date]:
+    dates = {}
+    for suite in suites:
+        if "_extract_date" in present.get(suite.table, frozenset()):
+            row = con.execute(
+                f"select max(_extract_date) from {suite.table} where _extract_date <= ?", [as_of]
+            ).fetchone()
+            if row and row[0]:
+                dates[suite.table] = row[0]
+    return dates
+
+
+def _result(
+    plan: _Planned, run_id: str, as_of: dt.date, code: str, extracts: dict[str, dt.date], now: dt.datetime
+) -> ExpectationResult:
+    expectation = plan.expectation
+    evaluated, unexpected = plan.outcome or (0, 0)
+    percent, status = judge(evaluated, unexpected, expectation.threshold)
+    final = plan.status or status
+    return ExpectationResult(
+        run_id=run_id,
+        as_of_date=as_of,
+        table_name=expectation.table,
+        item=expectation.item,
+        expectation=expectation.expect,
+        kind=expectation.kind,
+        severity=expectation.severity,
+        evaluated=evaluated,
+        unexpected=unexpected,
+        percent=percent,
+        threshold=expectation.threshold,
+        status=final,
+        passed=final in ("passed", "not_applicable"),
+        label_ja=expectation.ja,
+        label_en=expectation.en,
+        extract_date=extracts.get(expectation.table),
+        expectation_id=expectation.key,
+        source=expectation.source,
+        municipality=code,
+        reason=plan.reason,
+        recorded_at=now,
+    )

@@ -1,0 +1,327 @@
+"""Writes the generated part of every suite from the catalogue; the hand-written part is kept as it stands.
+
+Rules of thumb behind the thresholds stand here as each expectation's ``why``. Expectations that need knowledge of one
+table alone are written by hand in ``expectations/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kodomo_platform.catalog import Catalog, Item, Source, load_catalog
+from kodomo_platform.quality.suites import SUITES_DIR
+
+BEGIN = "# ---- generated from the catalogue by `kodomo quality generate`; changes here are lost ----"
+END = "# ---- end of the generated part; what follows is written by hand ----"
+
+# The day before which no living child or guardian of one can have an event: older dates are a wrong era.
+_EARLIEST = {"birth_date": "1900-01-01"}
+
+Entry = dict[str, Any]
+
+# Pairs of dates that must come in this order, by source (where both stand in one row).
+_DATE_ORDER = {
+    "resident.register": [("birth_date", "became_resident_on"), ("became_resident_on", "left_on"), ("birth_date", "left_on")],
+    "education.enrolment": [("birth_date", "enrolled_on"), ("enrolled_on", "left_on")],
+    "education.school_aid": [("certified_on", "ended_on")],
+    "childcare.enrolment": [("birth_date", "enrolled_on"), ("enrolled_on", "left_on")],
+    "welfare.child_benefit": [("started_on", "ended_on")],
+    "welfare.public_assistance": [("started_on", "ended_on")],
+    "welfare.disability": [("issued_on", "expires_on")],
+    "welfare.consultation": [("birth_date", "consulted_on")],
+    "welfare.case": [("opened_on", "closed_on"), ("birth_date", "closed_on")],
+    "welfare.support": [("assessed_on", "support_started_on")],
+    "medical.flag": [("birth_date", "flagged_on")],
+    "consent.record": [("valid_from", "valid_until"), ("consented_on", "withdrawn_on")],
+}  # fmt: skip
+
+# Parts that cannot exceed their whole.
+_PARTS = {
+    "education.attendance": [
+        ("absent_days", "school_days"), ("late_days", "school_days"), ("early_leave_days", "school_days"),
+    ],
+    "childcare.attendance": [("absent_days", "open_days"), ("late_pickup_days", "open_days")],
+}  # fmt: skip
+
+# Dates that lie ahead by their nature.
+_MAY_BE_AHEAD = {"ended_on", "expires_on", "valid_until", "due_on", "valid_from", "left_on"}
+# Items that are empty for most people: blanks say nothing about the extract.
+_OFTEN_BLANK = {"resident_number", "household_number", "guardian_phone", "alias_name", "former_surname", "mother_number",
+                "updated_on", "address", "postal_code", "guardian_name", "department"}  # fmt: skip
+
+
+def entry(
+    ident: str,
+    expect: str,
+    kind: str,
+    severity: str,
+    threshold: float,
+    why: str,
+    ja: str,
+    en: str,
+    *,
+    item: str | None = None,
+    applies_when: str = "the source is held",
+    **arguments: Any,
+) -> Entry:
+    """One expectation as a suite file holds it."""
+    made: Entry = {"id": ident, "expect": expect}
+    if item:
+        made["item"] = item
+    if arguments:
+        made["arguments"] = arguments
+    made |= {
+        "kind": kind, "severity": severity, "threshold": threshold, "why": why, "applies_when": applies_when,
+        "ja": ja, "en": en,
+    }  # fmt: skip
+    return made
+
+
+def raw_suite(source: Source) -> list[Entry]:
+    """Expectations on a source's raw rows: what its holder can mend."""
+    made = [
+        entry("rows", "expect_table_to_have_rows", "completeness", "critical", 0,
+              "a source that is held but empty would read as 'nothing happened'",
+              f"{source.label_ja}に行があること", f"{source.label_en} has rows"),
+        entry("rejects", "expect_rejects_to_be_few", "conformance", "warning", 0,
+              "rejected rows are counted at the door and block there above the municipality's limit; here each one is told",
+              f"{source.label_ja}の読み取れない行がないこと", f"no row of {source.label_en} is rejected"),
+        entry("volume", "expect_volume_to_be_steady", "plausibility", "warning", 0,
+              "half or double the rows of the former extract is rarely a true change",
+              f"{source.label_ja}の件数が前回の半分から2倍の間であること",
+              f"{source.label_en} has between half and double the rows of the former extract",
+              applies_when="two extracts are loaded and the former had more than 20 rows", least=0.5, most=2.0),
+        entry("fresh", "expect_extract_to_be_fresh", "plausibility", "warning", 0,
+              "staff act on what they see; two monthly deliveries missed is stale",
+              f"{source.label_ja}の最新抽出が62日以内であること", f"the newest extract of {source.label_en} is 62 days old at most",
+              days=62),
+        entry("duplicates", "expect_rows_to_be_unique", "conformance", "warning", 0,
+              "staging keeps the latest of doubled rows; the holder should know that they are there",
+              f"{source.label_ja}に同じ鍵の行が重複しないこと", f"no two rows of {source.label_en} share their key",
+              columns=list(source.natural_key)),
+    ]  # fmt: skip
+    for item in source.items:
+        made.extend(_raw_item(source, item))
+    return made
+
+
+def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
+    key = item.name in source.natural_key
+    record_key = item.name == source.record_key
+    yield entry(
+        f"{item.name}.column", "expect_column_to_be_filled", "completeness", "critical" if record_key else "info" if item.blank_means == "not_applicable" or item.name in _OFTEN_BLANK else "warning", 0,
+        "a column without a single value was renamed or not exported",
+        f"「{item.label_ja}」の列に値があること", f"the column '{item.label_en}' holds values",
+        item=item.name, applies_when="the municipality's file maps the item",
+    )  # fmt: skip
+    if record_key:
+        yield entry(
+            f"{item.name}.key_present", "expect_values_to_be_present", "completeness", "critical", 5,
+            "without its number a record links to nobody; some percent are lost in any system, more is a broken export",
+            f"「{item.label_ja}」が5%を超えて空でないこと", f"'{item.label_en}' is blank in at most 5 % of rows", item=item.name,
+        )  # fmt: skip
+    if item.blank_means == "blank":
+        often = item.name in _OFTEN_BLANK
+        yield entry(
+            f"{item.name}.present", "expect_values_to_be_present", "completeness", "info" if often else "warning",
+            0 if key or item.type == "date" else 2,
+            "many people have none: counted, no alarm" if often
+            else "a key part or an event without its date cannot be used" if key or item.type == "date"
+            else "single blanks happen in every office; above this the item is being left out",
+            f"「{item.label_ja}」が空でないこと", f"'{item.label_en}' is not blank", item=item.name,
+        )  # fmt: skip
+    if item.type in ("date", "month", "int", "decimal", "code"):
+        what = {"date": ("日付として読める", "reads as a date"), "month": ("年月として読める", "reads as a month"),
+                "int": ("整数として読める", "reads as a whole number"), "decimal": ("数値として読める", "reads as a number"),
+                "code": ("コード表にある", "is on the code list")}[item.type]  # fmt: skip
+        yield entry(
+            f"{item.name}.readable", "expect_values_to_be_readable", "conformance", "warning", 0,
+            "every value that cannot be read is lost for the child it is about",
+            f"「{item.label_ja}」が{what[0]}こと", f"'{item.label_en}' {what[1]}", item=item.name,
+        )  # fmt: skip
+    if item.type in ("int", "decimal") and (item.minimum is not None or item.maximum is not None):
+        limits = {k: v for k, v in (("minimum", item.minimum), ("maximum", item.maximum)) if v is not None}
+        yield entry(
+            f"{item.name}.range", "expect_values_to_be_between", "plausibility", "warning", 0,
+            "the catalogue's limits: beyond them a value is a slip of the key or another unit",
+            f"「{item.label_ja}」が{_limit(item.minimum)}〜{_limit(item.maximum)}の範囲にあること",
+            f"'{item.label_en}' lies between {_limit(item.minimum)} and {_limit(item.maximum)}", item=item.name, **limits,
+        )  # fmt: skip
+    if item.type == "date":
+        if item.name not in _MAY_BE_AHEAD:
+            yield entry(
+                f"{item.name}.not_ahead", "expect_dates_in_order", "plausibility", "warning", 0,
+                "an event after the day of its extract has not happened",
+                f"「{item.label_ja}」が抽出日より後でないこと", f"'{item.label_en}' is not after the extract", item=item.name,
+                not_after="_extract_date",
+            )  # fmt: skip
+        yield entry(
+            f"{item.name}.not_ancient", "expect_dates_not_before", "plausibility", "warning", 0,
+            "an earlier day comes from a wrong era or a filler",
+            f"「{item.label_ja}」が{_EARLIEST.get(item.name, '1900-01-01')}より前でないこと",
+            f"'{item.label_en}' is not before {_EARLIEST.get(item.name, '1900-01-01')}", item=item.name,
+            date=_EARLIEST.get(item.name, "1900-01-01"),
+        )  # fmt: skip
+    if item.type == "id" and item.name in ("resident_number", "household_number", "mother_number"):
+        yield entry(
+            f"{item.name}.check_digit", "expect_check_digit", "conformance",
+            "info", 0,
+            "only newly issued numbers carry a check digit (modulus 11): a failed one is counted and never an alarm",
+            f"「{item.label_ja}」の検査数字が合うこと", f"the check digit of '{item.label_en}' fits", item=item.name,
+        )  # fmt: skip
+    if item.type == "id":
+        yield entry(
+            f"{item.name}.form", "expect_values_to_match", "conformance", "warning", 0,
+            "numbers of systems hold digits, letters and hyphens; anything else is a shifted column or a note",
+            f"「{item.label_ja}」が番号の形であること", f"'{item.label_en}' has the form of a number", item=item.name,
+            pattern="[0-9A-Za-z][0-9A-Za-z._/-]{0,39}", narrow=True,
+        )  # fmt: skip
+    if item.type == "postal":
+        yield entry(
+            f"{item.name}.form", "expect_values_to_match", "conformance", "warning", 0,
+            "a postal code has seven digits", f"「{item.label_ja}」が7桁であること", f"'{item.label_en}' has seven digits",
+            item=item.name, pattern="〒?[0-9]{3}-?[0-9]{4}", narrow=True,
+        )  # fmt: skip
+    if item.type == "phone":
+        yield entry(
+            f"{item.name}.form", "expect_values_to_match", "conformance", "warning", 0,
+            "a telephone number has digits, hyphens and parentheses", f"「{item.label_ja}」が電話番号の形であること",
+            f"'{item.label_en}' has the form of a telephone number", item=item.name,
+            pattern=r"[+]?[0-9()（）-]{9,17}", narrow=True,
+        )  # fmt: skip
+    if item.type in ("name", "kana", "address"):
+        yield entry(
+            f"{item.name}.form", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "mark-up, formulas, control and replacement characters in a text come from a broken conversion",
+            f"「{item.label_ja}」に数式・タグ・制御文字・文字化けがないこと",
+            f"'{item.label_en}' holds no formula, mark-up, control or replacement character", item=item.name,
+            pattern=r"^[=+@]|[<>]|[\x00-\x1F\x7F]|\x{FFFD}|\?\?",
+        )  # fmt: skip
+    if item.type == "kana":
+        yield entry(
+            f"{item.name}.kana", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "kanji or Latin digits in the reading mean swapped columns",
+            f"「{item.label_ja}」に漢字・数字がないこと", f"'{item.label_en}' holds neither kanji nor digits", item=item.name,
+            pattern=r"\p{Han}|[0-9０-９]",
+        )  # fmt: skip
+    for other in (second for first, second in _DATE_ORDER.get(source.key, []) if first == item.name):
+        yield entry(
+            f"{item.name}.before_{other}", "expect_dates_in_order", "plausibility", "warning", 0,
+            "time runs one way; equal days are fine",
+            f"「{item.label_ja}」が「{source.by_name[other].label_ja}」より後でないこと",
+            f"'{item.label_en}' is not after '{source.by_name[other].label_en}'", item=item.name,
+            applies_when="both dates are known to the day", not_after=other,
+        )  # fmt: skip
+    for other in (whole for part, whole in _PARTS.get(source.key, []) if part == item.name):
+        yield entry(
+            f"{item.name}.within_{other}", "expect_value_not_above", "plausibility", "warning", 0,
+            "a part cannot exceed its whole",
+            f"「{item.label_ja}」が「{source.by_name[other].label_ja}」以下であること",
+            f"'{item.label_en}' is not above '{source.by_name[other].label_en}'", item=item.name, not_above=other,
+        )  # fmt: skip
+
+
+def _limit(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:
+    """Expectations on a source's cleansed rows: what later rooms rely on."""
+    key = [name for name in source.natural_key if name != source.record_key]
+    made = [
+        entry("rows", "expect_table_to_have_rows", "completeness", "critical", 0,
+              "cleansing must not lose a whole source",
+              f"整形後の{source.label_ja}に行があること", f"cleansed {source.label_en} has rows"),
+        entry("record_key", "expect_values_to_be_present", "conformance", "critical", 0,
+              "staging names every row; a row without a name is a defect of the platform",
+              "記録番号が空でないこと", "every row has a record id", item="source_record_id", by_status=False),
+        entry("natural_key", "expect_rows_to_be_unique", "conformance", "critical", 0,
+              "doubled rows would count a child's days twice",
+              f"整形後の{source.label_ja}に同じ鍵の行が重複しないこと", f"cleansed {source.label_en} holds each key once",
+              columns=["source_record_id", *key]),
+        entry("named_by_row", "expect_values_to_lack_pattern", "completeness", "warning", 2,
+              "rows without a number in their own system link by identity at best",
+              f"{source.label_ja}の番号のない行が2%以下であること", f"at most 2 % of {source.label_en} lack their number",
+              item="source_record_id", pattern="^~"),
+    ]  # fmt: skip
+    for item in source.items:
+        if item.name == source.record_key:
+            continue
+        if item.type in ("name", "kana", "address", "postal", "phone"):
+            continue
+        made.append(
+            entry(f"{item.name}.unreadable", "expect_values_to_be_readable", "conformance", "warning", 1,
+                  "up to one percent is single slips, told in the raw suite; above it a rule for reading is missing",
+                  f"「{item.label_ja}」の読めない値が1%以下であること", f"at most 1 % of '{item.label_en}' is unreadable",
+                  item=item.name, applies_when="a value was there")
+        )  # fmt: skip
+        if item.type == "code" and item.codes:
+            made.append(
+                entry(f"{item.name}.codes", "expect_values_to_be_in_set", "conformance", "critical", 0,
+                      "staging maps every local code to the catalogue's or to unreadable: another code is a defect",
+                      f"「{item.label_ja}」がカタログのコードだけであること", f"'{item.label_en}' holds catalogue codes only",
+                      item=item.name, values=list(item.codes))
+            )  # fmt: skip
+    if source.id_system != "resident" and not source.is_identity:
+        home = _identity_source(source, catalog)
+        if home is not None:
+            made.append(
+                entry("orphans", "expect_rows_to_exist_in", "conformance", "warning", 5,
+                      "a child who left keeps earlier rows; more orphans than this means two systems drifted apart",
+                      f"{source.label_ja}の番号が{home.label_ja}にあること", f"numbers of {source.label_en} exist in {home.label_en}",
+                      table=f"staging.{home.staging_table}", columns=["source_record_id"],
+                      where="source_record_id not like '~%'")
+            )  # fmt: skip
+    return made
+
+
+def _identity_source(source: Source, catalog: Catalog) -> Source | None:
+    for other in catalog.sources.values():
+        if other.is_identity and other.id_system == source.id_system and other.key != source.key:
+            return other
+    return None
+
+
+def suite_text(table: str, generated: list[Entry], hand_written: str = "", *, optional: bool = False) -> str:
+    """A suite file: the generated part between its marks, then what people wrote."""
+    lines = [f"table: {table}"]
+    if optional:
+        lines.append("optional: true")
+    lines += ["", BEGIN, "generated:" if generated else "generated: []"]
+    for made in generated:
+        for place, (name, value) in enumerate(made.items()):
+            shown = json.dumps(value, ensure_ascii=False) if not isinstance(value, int | float) else value
+            if name in ("id", "expect", "item", "kind", "severity"):
+                shown = value
+            lines.append(f"  {'- ' if place == 0 else '  '}{name}: {shown}")
+    lines += [END]
+    return "\n".join(lines) + "\n" + (hand_written or "\nhand_written: []\n")
+
+
+def hand_written_part(file: Path) -> str:
+    """What stands after the generated part of a suite file ('' when there is no such file or mark)."""
+    if not file.exists():
+        return ""
+    text = file.read_text(encoding="utf-8")
+    return text.split(END + "\n", 1)[1] if END in text else ""
+
+
+def generate(directory: Path | None = None, catalog: Catalog | None = None) -> list[Path]:
+    """Rewrite the generated part of every raw and staging suite; the files that changed."""
+    directory, catalog = directory or SUITES_DIR, catalog or load_catalog()
+    directory.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for source in catalog.sources.values():
+        for table, made in (
+            (f"raw.{source.raw_table}", raw_suite(source)),
+            (f"staging.{source.staging_table}", staging_suite(source, catalog)),
+        ):
+            file = directory / f"{table.split('.', 1)[1]}.yaml"
+            text = suite_text(table, made, hand_written_part(file))
+            if not file.exists() or file.read_text(encoding="utf-8") != text:
+                file.write_text(text, encoding="utf-8")
+                changed.append(file)
+    return changed
