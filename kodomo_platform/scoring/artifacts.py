@@ -1,0 +1,101 @@
+"""Model files: where they lie, and which of them may score.
+
+``<home>/models/<code>/<theme>/<sha256>.json`` keeps every file that training wrote, beside its copy in MLflow: scoring
+needs no server. Only the version that a person approved in the operations database is ever read, and only when its bytes
+are the approved ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kodomo_platform import operations
+from kodomo_platform.errors import ScoringError
+from kodomo_platform.scoring.additive import AdditiveModel, parse_model, read_model
+from kodomo_platform.scoring.themes import Theme
+from kodomo_platform.settings import get_settings, municipality_code
+
+
+@dataclass(frozen=True)
+class ApprovedModel:
+    """The model that may score, and where it comes from."""
+
+    model: AdditiveModel
+    version: str
+    run_id: str
+    sha256: str
+    note: str
+
+
+def model_path(code: str, theme: str, sha256: str) -> Path:
+    """The local copy of one model file."""
+    return get_settings().home / "models" / municipality_code(code) / theme / f"{sha256}.json"
+
+
+def keep(code: str, model: AdditiveModel) -> tuple[Path, str]:
+    """Write ``model`` beside the others (whole or not at all) and return its path and SHA-256."""
+    data = model.to_json().encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = model_path(code, model.theme, sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.part")
+    aside.write_bytes(data)
+    aside.replace(path)
+    return path, sha256
+
+
+def approved(code: str, theme: Theme) -> ApprovedModel | None:
+    """The approved model of one theme, or None: then the criteria score alone.
+
+    Raises ScoringError when the file was altered, is of another theme, or is nowhere to be found: a model that a person
+    approved is never silently replaced.
+    """
+    approval = operations.approved_model(code, theme.key)
+    if approval is None:
+        return None
+    path = model_path(code, theme.key, approval.artifact_sha256)
+    note = f"model {approval.model_name} version {approval.version}, approved by {approval.by}: {approval.reason}"
+    if path.exists():
+        model = read_model(path, approval.artifact_sha256)
+    else:
+        model = _from_mlflow(code, theme.key, approval.run_id, approval.artifact_sha256)
+        note += " (fetched from MLflow)"
+    if model.theme != theme.key:
+        raise ScoringError(
+            "the approved model answers another theme", where=f"municipality {code}, theme {theme.key}"
+        )
+    return ApprovedModel(model, str(approval.version), approval.run_id, approval.artifact_sha256, note)
+
+
+def _from_mlflow(code: str, theme: str, run_id: str, sha256: str) -> AdditiveModel:
+    import tempfile
+
+    try:
+        import mlflow
+
+        mlflow.set_tracking_uri(get_settings().mlflow_tracking_uri)
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(
+                mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path="model/model.json", dst_path=folder
+                )
+            ).read_bytes()
+    except Exception as error:
+        raise ScoringError(
+            "the approved model is neither kept here nor to be had from MLflow",
+            where=f"municipality {code}, theme {theme}, MLflow run {run_id}",
+            action="start the MLflow server, or retire the model: then the criteria score alone",
+        ) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ScoringError(
+            "the model file in MLflow is not the one that was approved",
+            where=f"municipality {code}, theme {theme}, MLflow run {run_id}",
+            expected=f"SHA-256 {sha256}",
+            action="restore the file, or have the changed model reviewed and approved",
+        )
+    model = parse_model(data, "model.json")
+    keep(code, model)
+    return model

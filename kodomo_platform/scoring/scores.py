@@ -1,0 +1,619 @@
+"""Scores of one municipality at one date, with interval, rank, reasons and versions, into ``marts.risk_scores``.
+
+A score depends on the child's own row and the model alone; only `rank` and `alert` look at the other children. The model
+is the version that a person approved, its bytes checked; without one the criteria score alone and the row says so. JSON is
+built inside DuckDB from arrays: no loop over children.
+
+Fitting models and deciding which may score do not belong here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kodomo_platform.errors import ScoringError
+from kodomo_platform.municipalities import Municipality
+from kodomo_platform.scoring.additive import (
+    INTERVAL_Z,
+    AdditiveModel,
+    Floats,
+    criteria_model,
+    holds,
+    sigmoid,
+    sum_terms,
+)
+from kodomo_platform.scoring.artifacts import approved
+from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
+
+STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start")
+REASONS_SHOWN = 6
+# Children of equal score are ordered by a hash, so that nobody is always first because of an old id.
+TIE_BREAK = "score descending, then md5(child_id || '|' || as_of_date) ascending"
+
+_ABSENT_JA = {
+    "blank": "欠損",
+    "not_applicable": "非該当",
+    "not_linked": "未連携",
+    "not_held": "保有なし",
+    "before_start": "システム開始前",
+}
+_ABSENT_EN = {
+    "blank": "blank",
+    "not_applicable": "not applicable",
+    "not_linked": "not linked",
+    "not_held": "not held",
+    "before_start": "before the system began",
+}
+
+_COLUMNS = """
+    municipality varchar, child_id varchar, theme varchar, as_of_date date,
+    score double, score_low double, score_high double, rank bigint, band varchar, alert boolean,
+    determinable boolean, undetermined_reason varchar, reasons varchar, rule_hits varchar,
+    score_version varchar, model_name varchar, model_version varchar, mlflow_run_id varchar, dagster_run_id varchar,
+    feature_hash varchar, criteria_hash varchar, code_version varchar
+"""
+
+
+@dataclass(frozen=True)
+class ThemeReport:
+    """What was scored for one theme, and by what."""
+
+    theme: str
+    children: int
+    alerts: int
+    undetermined: int
+    capacity: int
+    model_name: str
+    model_version: str
+    mlflow_run_id: str | None
+    score_version: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """What one call of `score` wrote."""
+
+    municipality: str
+    as_of: dt.date
+    themes: list[ThemeReport] = field(default_factory=list)
+
+    @property
+    def children(self) -> int:
+        """Rows written, over all themes."""
+        return sum(theme.children for theme in self.themes)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The children of one theme at one date: ids, feature columns (NaN = absent) and status codes."""
+
+    child_ids: npt.NDArray[np.object_]
+    values: dict[str, Floats]
+    statuses: dict[str, npt.NDArray[np.int8]]
+
+
+@lru_cache(maxsize=1)
+def scoring_code_hash() -> str:
+    """SHA-256 of the scoring code itself, so that a changed formula is a new version even without a commit."""
+    here = Path(__file__).parent
+    parts = [(here / name).read_bytes() for name in ("additive.py", "scores.py")]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def score(
+    con: duckdb.DuckDBPyConnection, municipality: Municipality, as_of: dt.date, run_id: str, code_version: str
+) -> ScoreReport:
+    """Score every theme of ``municipality`` at ``as_of`` and rebuild ``marts.risk_scores``.
+
+    All themes or none: the table changes in one transaction. Raises ScoringError when the features of that date are not
+    in ``marts.mart_child_features`` or an approved model's file was altered.
+    """
+    themes, features = load_themes(), load_features()
+    known = con.execute("select count(*) from marts.mart_child_features where as_of_date = ?", [as_of]).fetchone()
+    reference = con.execute("select count(*) from cfg.as_of where purpose = 'score' and as_of_date = ?", [as_of]).fetchone()
+    if known == (0,) and reference == (0,):
+        raise ScoringError(
+            "there are no features at the date to score",
+            where=f"municipality {municipality.code}, as of {as_of}",
+            expected="rows in marts.mart_child_features",
+            action="build the marts with this as-of date first",
+        )
+    reports: list[ThemeReport] = []
+    con.execute("begin")
+    try:
+        con.execute("create schema if not exists marts")
+        con.execute(f"create or replace table marts.risk_scores ({_COLUMNS})")
+        con.execute(
+            "create or replace table marts.score_version (score_version varchar, theme varchar, as_of_date date, "
+            "component varchar, value varchar)"
+        )
+        for chosen in municipality.themes:
+            if chosen.key not in themes:
+                raise ScoringError(
+                    f"the municipality asks for a theme that does not exist: {chosen.key}",
+                    where=f"municipality {municipality.code}",
+                    expected=f"one of {', '.join(sorted(themes))}",
+                )
+            reports.append(
+                _score_theme(
+                    con, municipality.code, themes[chosen.key], chosen.capacity, features, as_of, run_id, code_version
+                )
+            )
+        con.execute("commit")
+    except BaseException:
+        con.execute("rollback")
+        raise
+    return ScoreReport(municipality.code, as_of, reports)
+
+
+def _score_theme(
+    con: duckdb.DuckDBPyConnection,
+    code: str,
+    theme: Theme,
+    capacity: int,
+    features: dict[str, Feature],
+    as_of: dt.date,
+    run_id: str,
+    code_version: str,
+) -> ThemeReport:
+    use = approved(code, theme)
+    model = use.model if use is not None else criteria_model(theme)
+    model_version = use.version if use is not None else theme.criteria_hash[:12]
+    mlflow_run_id = use.run_id if use is not None else None
+    note = use.note if use is not None else "no model is approved: the criteria score alone"
+    cohort = load_cohort(con, theme, as_of)
+    versions = {
+        "feature_hash": theme.feature_hash(features),
+        "criteria_hash": theme.criteria_hash,
+        "model_sha256": model.sha256,
+        "code_version": code_version,
+        "scoring_code_sha256": scoring_code_hash(),
+        "tie_break": TIE_BREAK,
+    }
+    score_version = digest(versions)[:16]
+    for component, value in versions.items():
+        con.execute("insert into marts.score_version values (?, ?, ?, ?, ?)", [score_version, theme.key, as_of, component, value])
+    table = evaluate(cohort, theme, model, features)
+    shown = render(con, table, cohort, theme, model, features)
+    known = _known_children(con, theme, as_of)
+    con.register("_scored", table.arrow)
+    con.register("_reasons", shown)
+    con.register("_known", known)
+    try:
+        con.execute(
+            """
+            insert into marts.risk_scores
+            with ranked as (
+                select
+                    s.*,
+                    row_number() over (
+                        order by s.determinable desc, s.score desc, md5(s.child_id || '|' || $as_of::varchar)
+                    ) as rank
+                from _scored as s
+            )
+            select
+                $code, r.child_id, $theme, $as_of::date,
+                r.score, r.score_low, r.score_high, r.rank,
+                case
+                    when not r.determinable then 'undetermined'
+                    when r.score >= $high then 'high'
+                    when r.score >= $middle then 'middle'
+                    else 'low'
+                end as band,
+                r.always_alert or (r.determinable and r.rank <= $capacity and r.score >= $base_rate) as alert,
+                r.determinable, r.undetermined_reason,
+                t.reasons,
+                case
+                    when k.child_id is null then t.rule_hits
+                    when t.rule_hits = '[]' then '[' || $known || ']'
+                    else left(t.rule_hits, length(t.rule_hits) - 1) || ',' || $known || ']'
+                end as rule_hits,
+                $score_version, $model_name, $model_version, $mlflow_run_id, $run_id,
+                $feature_hash, $criteria_hash, $code_version
+            from ranked as r
+            inner join _reasons as t on r.row = t.row
+            left join _known as k on r.child_id = k.child_id
+            order by r.rank
+            """,
+            {
+                "code": code,
+                "theme": theme.key,
+                "as_of": as_of,
+                "high": min(theme.bands.high * model.base_rate, 0.9),
+                "middle": min(theme.bands.middle * model.base_rate, 0.8),
+                "base_rate": model.base_rate,
+                "capacity": capacity,
+                "known": _known_rule(theme),
+                "score_version": score_version,
+                "model_name": model.name,
+                "model_version": model_version,
+                "mlflow_run_id": mlflow_run_id,
+                "run_id": run_id,
+                "feature_hash": versions["feature_hash"],
+                "criteria_hash": versions["criteria_hash"],
+                "code_version": code_version,
+            },
+        )
+    finally:
+        for name in ("_scored", "_reasons", "_known"):
+            con.unregister(name)
+    counts = con.execute(
+        "select count(*), count(*) filter (where alert), count(*) filter (where not determinable) "
+        "from marts.risk_scores where theme = ?",
+        [theme.key],
+    ).fetchone()
+    assert counts is not None
+    return ThemeReport(
+        theme.key, counts[0], counts[1], counts[2], capacity, model.name, model_version, mlflow_run_id, score_version, note
+    )
+
+
+def population_condition(theme: Theme) -> str:
+    """SQL over the feature marts: is this row one of the children the theme asks about?
+
+    An unknown age does not exclude: the child is listed and, where too little is known, undetermined.
+    """
+    parts = [
+        f"coalesce(age_years between {theme.population.age_min} and {theme.population.age_max}, true)",
+    ]
+    if theme.population.school_age_only:
+        parts.append("is_school_age")
+    if theme.population.resident_only:
+        parts.append("is_resident")
+    return " and ".join(parts)
+
+
+def load_cohort(
+    con: duckdb.DuckDBPyConnection, theme: Theme, as_of: dt.date, table: str = "marts.mart_child_features"
+) -> Cohort:
+    """The theme's children at ``as_of``, in the order of their ids."""
+    names = sorted({*theme.features, "days_since_seen"})
+    status = ", ".join(
+        f"list_position({list(STATUSES)!r}, {name}__status)::tinyint as {name}__status" for name in names
+    )
+    data = con.execute(
+        f"select child_id, {', '.join(names)}, {status} from {table} "
+        f"where as_of_date = ? and {population_condition(theme)} order by child_id",
+        [as_of],
+    ).fetchnumpy()
+    values = {name: _filled(data[name]) for name in names}
+    statuses = {name: np.asarray(np.ma.filled(data[f"{name}__status"], 2), dtype=np.int8) for name in names}
+    return Cohort(np.asarray(data["child_id"], dtype=object), values, statuses)
+
+
+def _filled(column: Any) -> Floats:
+    return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Scores of a cohort before ranking: one Arrow row per child, and the contributions behind them."""
+
+    arrow: pa.Table
+    contributions: Floats
+    logit: Floats
+
+
+def evaluate(cohort: Cohort, theme: Theme, model: AdditiveModel, features: dict[str, Feature]) -> Evaluated:
+    """Score, interval and 判定不能 of every child of ``cohort``, each from its own row alone."""
+    contributions, variance = model.contributions(cohort.values)
+    logits = np.clip(sum_terms(contributions, model.base), -15.0, 15.0)
+    spread = INTERVAL_Z * np.sqrt(sum_terms(variance, model.extra_std**2))
+    reason = _undetermined(cohort, theme, model)
+    always = np.zeros(len(cohort.child_ids), dtype=bool)
+    for criterion in theme.criteria:
+        if criterion.always_alert:
+            always |= np.asarray(holds(criterion.op, cohort.values[criterion.feature], criterion.value), dtype=bool)
+    arrow = pa.table(
+        {
+            "row": pa.array(np.arange(len(cohort.child_ids), dtype=np.int64)),
+            "child_id": pa.array(cohort.child_ids, type=pa.string()),
+            "score": pa.array(sigmoid(logits)),
+            "score_low": pa.array(sigmoid(logits - spread)),
+            "score_high": pa.array(sigmoid(logits + spread)),
+            "determinable": pa.array(np.equal(reason, None)),
+            "undetermined_reason": pa.array(reason, type=pa.string()),
+            "always_alert": pa.array(always),
+        }
+    )
+    return Evaluated(arrow, contributions, logits)
+
+
+def _undetermined(cohort: Cohort, theme: Theme, model: AdditiveModel) -> npt.NDArray[np.object_]:
+    """Why no judgement is possible, per child, or None.
+
+    An input that does not apply to the child (非該当) is not missing: a four-year-old has no school attendance.
+    """
+    rows = len(cohort.child_ids)
+    reason: npt.NDArray[np.object_] = np.full(rows, None, dtype=object)
+    weight_there, weight_all = np.zeros(rows), np.zeros(rows)
+    unlike, there = np.zeros(rows), np.zeros(rows)
+    importance: dict[str, float] = {}
+    for term in model.terms:
+        for name in term.features:
+            importance[name] = importance.get(name, 0.0) + term.importance / len(term.features)
+    for name, weight in importance.items():
+        status = cohort.statuses[name]
+        present = status == 1
+        weight_there += weight * present
+        weight_all += weight * (status != 3)
+        if name in model.ranges:
+            low, high = model.ranges[name]
+            margin = 0.5 * max(high - low, 1e-9)
+            value = np.where(present, cohort.values[name], low)
+            unlike += (value < low - margin) | (value > high + margin)
+            there += present
+    coverage = np.divide(weight_there, weight_all, out=np.zeros(rows), where=weight_all > 0)
+    share_unlike = np.divide(unlike, there, out=np.zeros(rows), where=there > 0)
+    reason[share_unlike > theme.determinable.max_unlike_training] = "unlike_training"
+    seen = cohort.values["days_since_seen"]
+    reason[np.nan_to_num(seen, nan=0.0) > theme.determinable.stale_days] = "not_seen_recently"
+    reason[coverage < theme.determinable.min_coverage] = "too_few_inputs"
+    return reason
+
+
+def render(
+    con: duckdb.DuckDBPyConnection,
+    table: Evaluated,
+    cohort: Cohort,
+    theme: Theme,
+    model: AdditiveModel,
+    features: dict[str, Feature],
+) -> pa.Table:
+    """`reasons` and `rule_hits` as JSON text per row.
+
+    Reasons: the largest contributions, then `base` (what holds for everybody), then `remainder` (all other terms), so that
+    the contributions add up to the log odds of the score; then `absent_inputs`, which adds nothing but says what was
+    not there and how.
+    """
+    rows, n_terms = table.contributions.shape
+    if rows == 0:
+        return pa.table({"row": pa.array([], pa.int64()), "reasons": pa.array([], pa.string()), "rule_hits": pa.array([], pa.string())})
+    slots = min(REASONS_SHOWN, n_terms)
+    order = np.argsort(-np.abs(table.contributions), axis=1, kind="stable")[:, :slots]
+    shown = np.round(np.take_along_axis(table.contributions, order, axis=1), 6)
+    base = np.round(np.full(rows, model.base), 6)
+    remainder = table.logit - base - shown.sum(axis=1)
+    names = sorted({name for term in model.terms for name in term.features})
+    column_of = {name: n for n, name in enumerate(names)}
+    values = np.column_stack([cohort.values[name] for name in names])
+    statuses = np.column_stack([cohort.statuses[name] for name in names])
+    first = np.array([column_of[term.features[0]] for term in model.terms])
+    last = np.array([column_of[term.features[-1]] for term in model.terms])
+    flat = order.ravel()
+    index = np.repeat(np.arange(rows), slots)
+    con.register(
+        "_slots",
+        pa.table(
+            {
+                "row": pa.array(index),
+                "slot": pa.array(np.tile(np.arange(slots), rows)),
+                "term": pa.array(flat),
+                "contribution": pa.array(shown.ravel()),
+                "value_a": pa.array(values[index, first[flat]], from_pandas=True),
+                "status_a": pa.array(statuses[index, first[flat]]),
+                "value_b": pa.array(values[index, last[flat]], from_pandas=True),
+                "status_b": pa.array(statuses[index, last[flat]]),
+            }
+        ),
+    )
+    con.register("_terms", _term_table(model, features))
+    patterns, absent_rows, pattern_of = _absence_patterns(cohort, theme, features)
+    con.register(
+        "_rest",
+        pa.table(
+            {
+                "row": pa.array(np.arange(rows)),
+                "base": pa.array(base),
+                "remainder": pa.array(remainder),
+                "pattern": pa.array(pattern_of),
+            }
+        ),
+    )
+    con.register("_patterns", pa.table({"pattern": pa.array(np.arange(len(patterns))), "absent_json": pa.array(patterns)}))
+    hits, literal = [], {}
+    for n, criterion in enumerate(theme.criteria):
+        hits.append(np.asarray(holds(criterion.op, cohort.values[criterion.feature], criterion.value), dtype=bool))
+        literal[f"h{n}"] = _text(
+            {
+                "key": criterion.key,
+                "weight": criterion.weight,
+                "sentence_ja": criterion.sentence_ja,
+                "sentence_en": criterion.sentence_en,
+                "evidence": criterion.evidence,
+            }
+        )
+    con.register("_hits", pa.table({"row": pa.array(np.arange(rows)), **{f"h{n}": pa.array(hit) for n, hit in enumerate(hits)}}))
+    listed = ", ".join(f"case when h{n} then $h{n} end" for n in range(len(hits)))
+    try:
+        result: pa.Table = con.execute(
+            f"""
+            with spoken as (
+                select
+                    s.row, s.slot, s.contribution, s.value_a, s.status_a, t.head, t.pair,
+                    {_sentence('ja')} as sentence_ja,
+                    {_sentence('en')} as sentence_en
+                from _slots as s
+                inner join _terms as t on s.term = t.term
+            ),
+            entry as (
+                select
+                    row,
+                    string_agg(
+                        head || ',"value":' || coalesce(round(value_a, 6)::varchar, 'null')
+                        || ',"status":"' || list_extract({list(STATUSES)!r}, status_a)
+                        || '","contribution":' || contribution::varchar
+                        || ',"sentence_ja":"' || sentence_ja || '","sentence_en":"' || sentence_en || '"}}',
+                        ',' order by slot
+                    ) as entries
+                from spoken
+                where contribution != 0
+                group by row
+            ),
+            hit as (
+                select row, '[' || array_to_string(list_filter([{listed}], lambda x: x is not null), ',') || ']' as rule_hits
+                from _hits
+            )
+            select
+                r.row,
+                '[' || coalesce(e.entries || ',', '')
+                || '{{"item":"base","value":null,"status":"present","contribution":' || r.base::varchar
+                || ',"sentence_ja":"すべての子どもに共通の出発点","sentence_en":"Where every child starts"}},'
+                || '{{"item":"remainder","value":null,"status":"present","contribution":' || r.remainder::varchar
+                || ',"sentence_ja":"その他の情報の合計","sentence_en":"All other inputs together"}},'
+                || p.absent_json || ']' as reasons,
+                h.rule_hits
+            from _rest as r
+            inner join _patterns as p on r.pattern = p.pattern
+            inner join hit as h on r.row = h.row
+            left join entry as e on r.row = e.row
+            order by r.row
+            """,
+            literal,
+        ).to_arrow_table()
+        return result
+    finally:
+        for name in ("_slots", "_terms", "_rest", "_patterns", "_hits"):
+            con.unregister(name)
+
+
+def _sentence(language: str) -> str:
+    """SQL of a reason's sentence: the template with its value, or how the value is absent."""
+
+    def spoken(part: str) -> str:
+        kinds = _ABSENT_JA if language == "ja" else _ABSENT_EN
+        absent = [kinds.get(status, "") for status in STATUSES]
+        yes, no = ("はい", "いいえ") if language == "ja" else ("yes", "no")
+        value = f"s.value_{part}"
+        form = f"t.format_{part}"
+        return (
+            f"case when {value} is null then t.label_{part}_{language} || "
+            f"'{'：' if language == 'ja' else ': '}' || list_extract({absent!r}, s.status_{part}) "
+            f"else replace(t.sentence_{part}_{language}, '{{value}}', "
+            f"case {form} "
+            f"when 'percent' then format('{{:.1f}}', {value} * 100) "
+            f"when 'decimal' then format('{{:.1f}}', {value}) "
+            f"when 'flag' then case when {value} > 0 then '{yes}' else '{no}' end "
+            f"when 'level' then coalesce(list_extract(t.levels_{part}_{language}, {value}::int + 1), "
+            f"format('{{:.0f}}', {value})) "
+            f"else format('{{:.0f}}', {value}) end) end"
+        )
+
+    joint = "、かつ" if language == "ja" else "; and "
+    return f"{spoken('a')} || case when t.pair then '{joint}' || {spoken('b')} else '' end"
+
+
+def _term_table(model: AdditiveModel, features: dict[str, Feature]) -> pa.Table:
+    columns: dict[str, list[Any]] = {"term": [], "pair": [], "head": []}
+    for n, term in enumerate(model.terms):
+        parts = [features[name] for name in term.features]
+        columns["term"].append(n)
+        columns["pair"].append(len(parts) == 2)
+        head = {
+            "item": " & ".join(part.items[0] for part in parts),
+            "feature": " & ".join(term.features),
+            "label_ja": "×".join(part.label_ja for part in parts),
+            "label_en": " × ".join(part.label_en for part in parts),
+            "unit": parts[0].unit,
+        }
+        columns["head"].append(_text(head)[:-1])
+        for part, feature in (("a", parts[0]), ("b", parts[-1])):
+            columns.setdefault(f"format_{part}", []).append(feature.format)
+            for language in ("ja", "en"):
+                texts = {
+                    "label": getattr(feature, f"label_{language}"),
+                    "sentence": getattr(feature, f"sentence_{language}"),
+                }
+                for kind, text in texts.items():
+                    columns.setdefault(f"{kind}_{part}_{language}", []).append(_text(text)[1:-1])
+                columns.setdefault(f"levels_{part}_{language}", []).append(getattr(feature, f"levels_{language}"))
+    arrays = {
+        name: pa.array(column, type=pa.list_(pa.string())) if name.startswith("levels") else pa.array(column)
+        for name, column in columns.items()
+    }
+    return pa.table(arrays)
+
+
+def _absence_patterns(
+    cohort: Cohort, theme: Theme, features: dict[str, Feature]
+) -> tuple[list[str], int, npt.NDArray[np.int64]]:
+    """Distinct ways in which whole groups of inputs are absent: their JSON, and each row's pattern.
+
+    A group counts as absent when all its features are; few patterns exist, so the text is made once per pattern.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in theme.features:
+        groups.setdefault(features[name].group, []).append(name)
+    kinds = []
+    for names in groups.values():
+        stacked = np.column_stack([cohort.statuses[name] for name in names])
+        all_absent = (stacked != 1).all(axis=1)
+        kinds.append(np.where(all_absent, stacked.max(axis=1), 1))
+    matrix = np.column_stack(kinds).astype(np.int8)
+    distinct, inverse = np.unique(matrix, axis=0, return_inverse=True)
+    texts = []
+    for row in distinct:
+        absent = {
+            group: STATUSES[code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code != 1
+        }
+        ja = "、".join(f"{_group_ja(group)}（{_ABSENT_JA[kind]}）" for group, kind in absent.items())
+        en = ", ".join(f"{group} ({_ABSENT_EN[kind]})" for group, kind in absent.items())
+        texts.append(
+            _text(
+                {
+                    "item": "absent_inputs",
+                    "value": len(absent),
+                    "status": "present",
+                    "contribution": 0.0,
+                    "absent": absent,
+                    "sentence_ja": f"使えなかった情報：{ja}" if absent else "使えなかった情報はありません",
+                    "sentence_en": f"Not available: {en}" if absent else "Every source was available",
+                }
+            )
+        )
+    return texts, len(distinct), inverse.reshape(-1).astype(np.int64)
+
+
+@lru_cache(maxsize=64)
+def _group_ja(group: str) -> str:
+    from kodomo_platform.catalog import load_catalog
+
+    source = load_catalog().sources.get(group)
+    return group if source is None else str(source.label_ja)
+
+
+def _known_children(con: duckdb.DuckDBPyConnection, theme: Theme, as_of: dt.date) -> pa.Table:
+    return con.execute(
+        "select distinct child_id from marts.mart_outcome where theme = $theme and outcome_date <= $as_of "
+        f"and outcome_date > $as_of::date - interval {theme.outcome.known_months} month",
+        {"theme": theme.key, "as_of": as_of},
+    ).to_arrow_table()
+
+
+def _known_rule(theme: Theme) -> str:
+    """Said of a child whom staff already know: no weight, because it is the outcome and not a sign of it."""
+    return _text(
+        {
+            "key": "already_known",
+            "weight": 0.0,
+            "sentence_ja": f"この{theme.outcome.known_months}か月に既に把握済み（{theme.outcome.label_ja}）",
+            "sentence_en": f"Already known within {theme.outcome.known_months} months: {theme.outcome.label_en}",
+            "evidence": theme.outcome.source,
+        }
+    )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
