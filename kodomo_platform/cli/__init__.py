@@ -18,7 +18,10 @@ from kodomo_platform.settings import get_settings
 
 # name → (module, what it is for). A module holds `app` (a family) or a function named `command` (a single command).
 _COMMANDS: dict[str, tuple[str, str]] = {
-    "setup": ("platform_setup", "Prepare this installation: operations database, dbt manifest, Dagster and MLflow homes."),
+    "setup": (
+        "platform_setup",
+        "Prepare this installation: operations database, dbt manifest, Dagster and MLflow homes.",
+    ),
     "demo": ("demo", "Build the pilots' synthetic extracts and take them from landing to published snapshots."),
     "run": ("run", "Run one municipality through Dagster, from landing files to a published snapshot."),
     "synth": ("synth", "Make a synthetic municipality's extracts, with known truth."),

@@ -64,7 +64,9 @@ def command(
     table = Table(title="デモの結果 / what the demonstration did")
     headers = ("自治体", "files", "rows", "rejected", "children", "linked by", "precision / recall", "model", "alerts")
     for header in (*headers, "warnings", "snapshot", "s"):
-        table.add_column(header, justify="right" if header in {"files", "rows", "rejected", "children", "s"} else "left")
+        table.add_column(
+            header, justify="right" if header in {"files", "rows", "rejected", "children", "s"} else "left"
+        )
     for outcome in outcomes:
         if not outcome.success:
             table.add_row(f"{outcome.municipality} {outcome.name}", *[""] * 7, "[red]failed", "", "", "")

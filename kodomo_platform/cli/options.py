@@ -17,6 +17,8 @@ def apply_home(home: Path | None) -> None:
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder that holds everything (default ~/.kodomo, or $KODOMO_HOME).", show_default=False),
+    typer.Option(
+        "--home", help="Folder that holds everything (default ~/.kodomo, or $KODOMO_HOME).", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]

@@ -113,7 +113,9 @@ def column_lineage() -> dict[str, dg.TableColumnLineage]:
     return {
         table: dg.TableColumnLineage(
             {
-                column: [dg.TableColumnDep(asset_key=dg.AssetKey(upstream), column_name=name) for upstream, name in deps]
+                column: [
+                    dg.TableColumnDep(asset_key=dg.AssetKey(upstream), column_name=name) for upstream, name in deps
+                ]
                 for column, deps in columns.items()
             }
         )

@@ -138,7 +138,7 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         name="dbt_staging",
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
-        )
+    )
     def dbt_staging(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings) -> Iterator[Any]:
         yield from _build(context, dbt, run_settings, "staging")
 
@@ -148,7 +148,7 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         name="dbt_linkage_and_marts",
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
-        )
+    )
     def dbt_linkage_and_marts(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings
     ) -> Iterator[Any]:

@@ -58,7 +58,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"domain": source.domain},
-            description=f"{source.label_ja}の抽出データ。届いたファイルを文字のまま取り込み、読めない行は理由とともに別に記録します。\n\n"
+        description=f"{source.label_ja}の抽出データ。届いたファイルを文字のまま取り込み、読めない行は理由とともに別に記録します。\n\n"
         f"Extract of {source.label_en}: the landing files' rows as text; unreadable rows are rejected with a reason.",
     )
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]

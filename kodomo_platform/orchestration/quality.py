@@ -8,8 +8,9 @@ from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
 from kodomo_platform.warehouse import warehouse
 
-KINDS = ("completeness", "conformance", "plausibility")
+GROUPS = ("critical", "completeness", "conformance", "plausibility")
 _SAID = {
+    "critical": "重大（ひとつでも外れると公開を止める） / critical: blocks publication",
     "completeness": "欠損（そろっているか） / completeness",
     "conformance": "形式（決まりに合うか） / conformance",
     "plausibility": "妥当性（あり得る値か） / plausibility",
@@ -23,12 +24,16 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         name=f"quality_of_{layer}",
         specs=[
             dg.AssetCheckSpec(
-                name=kind, asset=table, blocking=True, partitions_def=MUNICIPALITIES, description=_SAID[kind]
+                name=group,
+                asset=table,
+                blocking=group == "critical",
+                partitions_def=MUNICIPALITIES,
+                description=_SAID[group],
             )
             for table in tables
-            for kind in KINDS
+            for group in GROUPS
         ],
-        )
+    )
     def check(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
         from kodomo_platform.quality import group_results, validate
 
@@ -36,23 +41,17 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         as_of = run_settings.as_of_date(municipality)
         with warehouse(municipality.code) as con:
             results = validate(con, municipality, list(tables), context.run_id, as_of)
-        groups = {(group.table, group.kind): group for group in group_results(results)}
+        found = {(item.table.split(".")[-1], item.group): item for item in group_results(results)}
         for table in tables:
-            for kind in KINDS:
-                group = groups.get((table, kind))
-                if group is None:
-                    yield dg.AssetCheckResult(
-                        asset_key=table, check_name=kind, passed=True, metadata={"expectations": 0}
-                    )
-                    continue
+            for group in GROUPS:
+                item = found.get((table, group))
+                severity = dg.AssetCheckSeverity.ERROR if group == "critical" else dg.AssetCheckSeverity.WARN
                 yield dg.AssetCheckResult(
                     asset_key=table,
-                    check_name=kind,
-                    passed=group.passed,
-                    severity=dg.AssetCheckSeverity.ERROR
-                    if group.severity == "critical"
-                    else dg.AssetCheckSeverity.WARN,
-                    metadata=group.metadata,
+                    check_name=group,
+                    passed=item.passed if item else True,
+                    severity=severity,
+                    metadata=item.metadata if item else {"expectations": 0},
                 )
 
     return check

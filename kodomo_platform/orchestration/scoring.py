@@ -29,9 +29,7 @@ def risk_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> 
     with warehouse(municipality.code) as con:
         for theme in municipality.themes:
             try:
-                report = train(
-                    con, municipality, theme.key, as_of, run_id=context.run_id, code_version=code_version()
-                )
+                report = train(con, municipality, theme.key, as_of, run_id=context.run_id, code_version=code_version())
             except ScoringError as error:
                 # too few outcomes is a fact about this municipality, not a failure: criteria go on scoring alone
                 context.log.warning("no model for theme %s: %s", theme.key, error)

@@ -17,7 +17,9 @@ def _require_free(host: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         if probe.connect_ex((host, port)) == 0:
             raise ConfigurationError(
-                f"port {port} is taken by another program", where=host, action="choose another with --port / --mlflow-port"
+                f"port {port} is taken by another program",
+                where=host,
+                action="choose another with --port / --mlflow-port",
             )
 
 
@@ -72,7 +74,10 @@ def serve(host: str, port: int, mlflow_port: int) -> int:
                 command, stdout=log, stderr=log, env=os.environ.copy(), start_new_session=True
             )
             log.close()
-        print(f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops all.", flush=True)
+        print(
+            f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops all.",
+            flush=True,
+        )
         while not interrupted:
             for name, process in running.items():
                 if process.poll() is not None:
