@@ -150,3 +150,20 @@ def test_no_personal_or_machine_detail_in_messages(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("code: 1\n", encoding="utf-8")
     assert all(re.match(r".*a\.yaml(:\d+)?: ", str(fault)) for fault in check_file(file))
+
+
+def test_a_code_without_quotes_keeps_its_zeros(tmp_path: Path) -> None:
+    """Hokkaido's codes begin with 0, which YAML would otherwise read as a number."""
+    text = (SHIPPED / "343021.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "a.yaml"
+    file.write_text(text.replace("code: '343021'", "code: 011002"), encoding="utf-8")
+    assert check_file(file) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"- a\n", b"just text\n", b"\xef\xbb\xbf", b"PK\x03\x04\x00"])
+def test_what_is_no_municipality_at_all(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_bytes(content)
+    assert check_file(file)
+    assert check_file(tmp_path)
+    assert check_file(tmp_path / "missing.yaml")
