@@ -4,6 +4,7 @@ Rules of thumb behind the thresholds stand here as each expectation's ``why``. E
 table alone are written by hand in ``expectations/``.
 """
 
+# ruff: noqa: E501 - sentences for people are not broken in the middle
 from __future__ import annotations
 
 import json
@@ -143,7 +144,9 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"「{item.label_ja}」が{what[0]}こと", f"'{item.label_en}' {what[1]}", item=item.name,
         )  # fmt: skip
     if item.type in ("int", "decimal") and (item.minimum is not None or item.maximum is not None):
-        limits = {k: v for k, v in (("minimum", item.minimum), ("maximum", item.maximum)) if v is not None}
+        limits: dict[str, Any] = {
+            k: v for k, v in (("minimum", item.minimum), ("maximum", item.maximum)) if v is not None
+        }
         yield entry(
             f"{item.name}.range", "expect_values_to_be_between", "plausibility", "warning", 0,
             "the catalogue's limits: beyond them a value is a slip of the key or another unit",

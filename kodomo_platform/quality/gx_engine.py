@@ -52,7 +52,7 @@ class KodomoCounts(TableMetricProvider):  # type: ignore[misc]
     metric_name = _METRIC
     value_keys = ("bundle",)
 
-    @metric_value(engine=SqlAlchemyExecutionEngine)
+    @metric_value(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
     def _sqlalchemy(
         cls,  # noqa: N805 - the library turns it into a class method
         execution_engine: SqlAlchemyExecutionEngine,
@@ -109,6 +109,8 @@ class ExpectKodomoCheck(BatchExpectation):  # type: ignore[misc]
 
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):  # type: ignore[misc]
     """Great Expectations' SQL engine over one open DuckDB connection that it never closes."""
+
+    _connection: Any
 
     @contextmanager
     def get_connection(self) -> Iterator[Any]:
