@@ -94,12 +94,27 @@ def read_yaml(file: Path) -> LocatedYaml:
         return result
     try:
         _Builder(result, iter(yaml.parse(text, Loader=_LOADER))).build()
+    except _TooDeepError as error:
+        result.faults.append(Fault(file, error.line, "", f"more than {MAX_DEPTH} levels inside each other"))
+        result.data = None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
         result.faults.append(Fault(file, None if mark is None else mark.line + 1, "", f"not valid YAML: {problem}"))
         result.data = None
     return result
+
+
+class _TooDeepError(Exception):
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+
+
+def _line(event: Event) -> int:
+    """The line of an event, from 1."""
+    mark = event.start_mark
+    return 1 if mark is None else int(mark.line) + 1
 
 
 class _Builder:
@@ -122,10 +137,10 @@ class _Builder:
                 self._result.data = self._node(next(self._events), ())
 
     def _fault(self, path: Path_, event: Event, message: str) -> None:
-        self._result.faults.append(Fault(self._result.file, event.start_mark.line + 1, dotted(path), message))
+        self._result.faults.append(Fault(self._result.file, _line(event), dotted(path), message))
 
     def _node(self, event: Event, path: Path_) -> Any:
-        self._result.lines.setdefault(path, event.start_mark.line + 1)
+        self._result.lines.setdefault(path, _line(event))
         if isinstance(event, AliasEvent):
             self._fault(path, event, "aliases (*name) are not allowed; write the value out")
             return None
@@ -134,9 +149,7 @@ class _Builder:
         if isinstance(event, ScalarEvent):
             return self._scalar(event, path)
         if len(path) > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"more than {MAX_DEPTH} levels inside each other", problem_mark=event.start_mark
-            )
+            raise _TooDeepError(_line(event))
         if isinstance(event, MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, SequenceStartEvent):
@@ -169,7 +182,7 @@ class _Builder:
                 self._fault(below, event, f"the key '{key[:60]}' stands here twice")
                 self._node(next(self._events), (*below, "?"))
                 continue
-            self._result.lines[below] = event.start_mark.line + 1
+            self._result.lines[below] = _line(event)
             values[key] = self._node(next(self._events), below)
         return values
 
