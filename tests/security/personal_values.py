@@ -40,6 +40,7 @@ _ZIP = b"PK\x03\x04"
 _PARQUET = b"PAR1"
 _DEPTH = 4
 _BLOCK = 1 << 23
+_BEGINNING, _HASH_BITS = 6, 22
 # Shorter texts turn up by chance: 「森」 in a label, "101" in a count
 _SHORTEST_TEXT, _SHORTEST_NUMBER = 2, 6
 
@@ -73,34 +74,50 @@ def find_personal_values(home: Path, values: Iterable[str], allowed: Collection[
         name = path.relative_to(home).as_posix()
         if path.is_symlink() or any(fnmatch(name, pattern) for pattern in allowed):
             continue
-        found.update(Found(f"{name} (its name)", which) for which in needles.in_bytes(path.name.encode(), 0))
+        found.update(Found(f"{name} (its name)", which) for which in needles.in_bytes(path.name.encode()))
         if path.is_file():
             found.update(_in_file(path, name, needles))
     return sorted(found)
 
 
 class _Needles:
-    """All spellings of all values in one expression, so that a file is read once however many values there are."""
+    """All spellings of all values, sought together: a file is read once however many values there are.
+
+    The first bytes of every position are hashed into a table that knows the beginnings of the spellings; only where it
+    says yes is a spelling compared. Thousands of values cost little more than one (Rabin and Karp's way).
+    """
 
     def __init__(self, values: list[str]) -> None:
+        import numpy as np
+
         self._which: dict[bytes, set[int]] = {}
         for which, value in enumerate(values):
             for spelling in _spellings(value):
                 self._which.setdefault(spelling, set()).add(which)
         self.longest = max(map(len, self._which), default=0)
-        self._pattern = re.compile(_expression(self._which) or b"(?!)", re.DOTALL)
+        # by length of the hashed beginning: the table, and the lengths of the spellings that it stands for
+        self._classes: dict[int, tuple[Any, list[int]]] = {}
+        for size in {min(len(spelling), _BEGINNING) for spelling in self._which}:
+            spellings = [one for one in self._which if min(len(one), _BEGINNING) == size]
+            table = np.zeros(1 << _HASH_BITS, dtype=bool)
+            for spelling in spellings:
+                table[_hashes(np.frombuffer(spelling[:size], dtype=np.uint8), size)] = True
+            self._classes[size] = (table, sorted({len(spelling) for spelling in spellings}))
 
-    def in_bytes(self, data: bytes, start: int) -> set[int]:
-        """Positions of the values that stand in ``data`` from byte ``start`` on."""
+    def in_bytes(self, data: bytes) -> set[int]:
+        """Positions of the values that stand in ``data``."""
+        import numpy as np
+
         found: set[int] = set()
-        match = self._pattern.search(data, start)
-        while match:
-            # the longest spelling that begins here; shorter ones may begin here too, and others inside it
-            for end in range(match.start() + 1, match.end() + 1):
-                spelling = data[match.start() : end]
-                if spelling in self._which and _stands_alone(data, match.start(), end):
-                    found |= self._which[spelling]
-            match = self._pattern.search(data, match.start() + 1)
+        array = np.frombuffer(data, dtype=np.uint8)
+        for size, (table, lengths) in self._classes.items():
+            if len(data) < size:
+                continue
+            for start in np.flatnonzero(table[_hashes(array, size)]).tolist():
+                for length in lengths:
+                    which = self._which.get(data[start : start + length])
+                    if which and not which <= found and _stands_alone(data, start, start + length):
+                        found |= which
         return found
 
     def in_stream(self, stream: io.BufferedIOBase | gzip.GzipFile) -> set[int]:
@@ -108,7 +125,7 @@ class _Needles:
         found: set[int] = set()
         tail = b""
         while block := stream.read(_BLOCK):
-            found |= self.in_bytes(tail + block, 0)
+            found |= self.in_bytes(tail + block)
             tail = (tail + block)[-(self.longest + 1) :]
         return found
 
@@ -121,25 +138,16 @@ def _stands_alone(data: bytes, start: int, end: int) -> bool:
     return not (before.isalnum() or before == b"." or after.isalnum())
 
 
-def _expression(spellings: Iterable[bytes]) -> bytes:
-    """One regular expression for all spellings, common beginnings shared: a plain list of thousands would crawl."""
-    root: dict[int, dict[int, Any]] = {}
-    for spelling in spellings:
-        node = root
-        for byte in spelling:
-            node = node.setdefault(byte, {})
-        node[-1] = {}
+def _hashes(array: Any, size: int) -> Any:
+    """Hash of the ``size`` bytes that begin at each position of a byte array."""
+    import numpy as np
 
-    def written(node: dict[int, dict[int, Any]]) -> bytes:
-        ends = -1 in node
-        branches = [re.escape(bytes([byte])) + written(child) for byte, child in sorted(node.items()) if byte >= 0]
-        if not branches:
-            return b""
-        if len(branches) == 1 and not ends:
-            return branches[0]
-        return b"(?:" + b"|".join(branches) + (b")?" if ends else b")")
-
-    return written(root)
+    count = len(array) - size + 1
+    word = np.zeros(count, dtype=np.uint64)
+    for offset in range(size):
+        word = (word << np.uint64(8)) | array[offset : offset + count]
+    # Knuth's multiplicative hash: the golden ratio of 2^64
+    return (word * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - _HASH_BITS)
 
 
 def _spellings(value: str) -> set[bytes]:
@@ -199,13 +207,13 @@ def _in_packed(data: bytes, name: str, needles: _Needles, depth: int) -> Iterato
         members = {}  # cut off or not what it claims: its bytes are searched all the same
     for member, content in members.items():
         yield from _in_packed(content, member, needles, depth + 1)
-        for which in needles.in_bytes(content, 0):
+        for which in needles.in_bytes(content):
             yield Found(member, which)
 
 
 def _in_table(rows: Iterable[tuple[object, ...]], name: str, needles: _Needles, depth: int = 0) -> Iterator[Found]:
+    texts: list[bytes] = []
     for row in rows:
-        texts = []
         for cell in row:
             if isinstance(cell, bytes):
                 if cell.startswith((_GZIP, _ZIP)):
@@ -213,8 +221,10 @@ def _in_table(rows: Iterable[tuple[object, ...]], name: str, needles: _Needles, 
                 texts.append(cell)
             elif cell is not None:
                 texts.append(str(cell).encode("utf-8", "surrogatepass"))
-        for which in needles.in_bytes(b"\n".join(texts), 0):
-            yield Found(name, which)
+        if len(texts) > 100_000:
+            yield from (Found(name, which) for which in needles.in_bytes(b"\n".join(texts)))
+            texts.clear()
+    yield from (Found(name, which) for which in needles.in_bytes(b"\n".join(texts)))
 
 
 def _in_sqlite(path: Path, name: str, needles: _Needles) -> Iterator[Found]:
