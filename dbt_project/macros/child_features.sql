@@ -138,7 +138,7 @@
 {% macro child_features(purpose) %}
     {%- set features = child_feature_list() -%}
     with as_of as (
-        select distinct as_of_date from cfg.as_of where purpose = '{{ purpose }}'
+        select distinct as_of_date from {{ source('cfg', 'as_of') }} where purpose = '{{ purpose }}'
     ),
 
     link as (
@@ -170,7 +170,7 @@
             {%- endif %}
             {%- endfor %}
             count(*) as n_sources
-        from cfg.source
+        from {{ source('cfg', 'source') }}
     ),
 
     item_state as (
@@ -187,7 +187,7 @@
             {%- endif %}
             {%- endfor %}
             count(*) as n_items
-        from cfg.item
+        from {{ source('cfg', 'item') }}
     ),
 
     state as (
@@ -197,7 +197,7 @@
     {# Linkage by consent (加賀): a municipality that keeps consent records links nobody without one that is valid today.
        Today, not at the past date: whoever has withdrawn is not used for training either. #}
     consent_rule as (
-        select coalesce(bool_or(held) filter (where source = 'consent.record'), false) as consent_needed from cfg.source
+        select coalesce(bool_or(held) filter (where source = 'consent.record'), false) as consent_needed from {{ source('cfg', 'source') }}
     ),
 
     consent as (
@@ -210,7 +210,7 @@
             bool_or(f.scope in ('all', 'survey')) as consent_survey
         from {{ ref('stg_consent__record') }} as f
         inner join link as l on l.source = 'consent.record' and l.source_record_id = f.source_record_id
-        cross join cfg.run as r
+        cross join {{ source('cfg', 'run') }} as r
         where
             coalesce(f.valid_from, f.consented_on) <= r.as_of_date
             and (f.valid_until is null or f.valid_until >= r.as_of_date)

@@ -125,7 +125,7 @@ last_seen as (
         e.child_id,
         max(e.event_date) as last_seen_on
     from {{ ref('mart_child_event') }} as e
-    cross join cfg.run as r
+    cross join {{ source('cfg', 'run') }} as r
     where e.is_seen and e.event_date <= r.as_of_date
     group by e.child_id
 ),
@@ -162,7 +162,7 @@ final as (
         e.last_seen_on,
         r.as_of_date
     from merged as m
-    cross join cfg.run as r
+    cross join {{ source('cfg', 'run') }} as r
     left join household as h on m.child_id = h.child_id
     left join sources as s on m.child_id = s.child_id
     left join last_seen as e on m.child_id = e.child_id
