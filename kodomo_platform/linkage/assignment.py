@@ -1,0 +1,257 @@
+"""From scored pairs to links: which pairs hold, which a person must see. Pure Python, no database.
+
+The surest pair goes first. A link is refused when it would give a cluster two register records, two trusted numbers,
+two records of a source without duplicates, or two given names that contradict each other; when a person decided
+against it; or when a second candidate is nearly as good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+LINK = "link"
+REVIEW = "review"
+APART = "apart"
+
+
+@dataclass(frozen=True)
+class Node:
+    """What assignment must know of a record."""
+
+    register: bool
+    source: str
+    number: str | None
+    given: str | None
+    given_kana: str | None
+
+
+@dataclass
+class Pair:
+    """A pair of records (positions in the node list), why it is there and what became of it."""
+
+    left: int
+    right: int
+    kind: str  # number | exact | probabilistic | review | conflict | register_duplicate
+    probability: float
+    weight: float
+    given_level: int = -1
+    outcome: str = APART
+    why: str = ""
+
+
+@dataclass
+class _Cluster:
+    registers: int = 0
+    sources: set[str] = field(default_factory=set)
+    numbers: set[str] = field(default_factory=set)
+    names: list[tuple[str | None, str | None]] = field(default_factory=list)
+    forbidden: set[int] = field(default_factory=set)
+    members: list[int] = field(default_factory=list)
+
+
+def names_contradict(left: tuple[str | None, str | None], right: tuple[str | None, str | None]) -> bool:
+    """Both have a given name, and neither kanji nor kana agree."""
+    comparable = [(a, b) for a, b in zip(left, right, strict=True) if a and b]
+    return bool(comparable) and all(a != b for a, b in comparable)
+
+
+class Assignment:
+    """Clusters that grow link by link."""
+
+    def __init__(self, nodes: Sequence[Node], duplicate_free: Iterable[str]) -> None:
+        self._parent = list(range(len(nodes)))
+        self._nodes = nodes
+        self._duplicate_free = frozenset(duplicate_free)
+        self._clusters: dict[int, _Cluster] = {}
+
+    def find(self, node: int) -> int:
+        parent = self._parent
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    def _cluster(self, root: int) -> _Cluster:
+        cluster = self._clusters.get(root)
+        if cluster is None:
+            node = self._nodes[root]
+            cluster = _Cluster(
+                registers=int(node.register),
+                sources={node.source} & self._duplicate_free,
+                numbers={node.number} if node.number else set(),
+                names=[(node.given, node.given_kana)],
+                members=[root],
+            )
+            self._clusters[root] = cluster
+        return cluster
+
+    def forbid(self, left: int, right: int) -> None:
+        """The two records are different people."""
+        self._cluster(self.find(left)).forbidden.add(right)
+        self._cluster(self.find(right)).forbidden.add(left)
+
+    def forbidden(self, left: int, right: int) -> bool:
+        first, second = self._cluster(self.find(left)), self._cluster(self.find(right))
+        return any(node in first.forbidden for node in second.members) if first.forbidden else False
+
+    def objection(self, left: int, right: int, *, likeness: bool) -> str:
+        """Why the two may not be one person, or an empty string.
+
+        ``likeness``: the pair rests on likeness alone, so that the stricter rules hold.
+        """
+        one, two = self.find(left), self.find(right)
+        if one == two:
+            return ""
+        a, b = self._cluster(one), self._cluster(two)
+        if self.forbidden(left, right):
+            return "decided_different"
+        if not likeness:
+            return "two_register_records" if a.registers + b.registers > 1 else ""
+        if a.registers + b.registers > 1:
+            return "two_register_records"
+        if len(a.numbers | b.numbers) > 1:
+            return "two_numbers"
+        if a.sources & b.sources:
+            return "two_records_of_one_source"
+        if any(names_contradict(x, y) for x in a.names for y in b.names):
+            return "names_contradict"
+        return ""
+
+    def union(self, left: int, right: int) -> None:
+        one, two = sorted((self.find(left), self.find(right)))
+        if one == two:
+            return
+        a, b = self._cluster(one), self._cluster(two)
+        self._parent[two] = one
+        a.registers += b.registers
+        a.sources |= b.sources
+        a.numbers |= b.numbers
+        a.names += [name for name in b.names if name not in a.names]
+        a.forbidden |= b.forbidden
+        a.members += b.members
+        del self._clusters[two]
+
+    def has_register(self, node: int) -> bool:
+        return self._cluster(self.find(node)).registers > 0
+
+    def size(self, node: int) -> int:
+        return len(self._cluster(self.find(node)).members)
+
+
+def assign(
+    nodes: Sequence[Node],
+    pairs: list[Pair],
+    *,
+    decided: Sequence[tuple[int, int, str]],
+    duplicate_free: Iterable[str],
+    match: float,
+    review: float,
+    margin_bits: float,
+) -> Assignment:
+    """Settle every pair's ``outcome`` (in place) and return the clusters.
+
+    Pairs must come in a fixed order; ties are broken by it, so the same input gives the same links.
+    """
+    state = Assignment(nodes, duplicate_free)
+    known = {}
+    for left, right, decision in decided:
+        known[frozenset((left, right))] = decision
+        if decision == "different":
+            state.forbid(left, right)
+    for left, right, decision in decided:
+        if decision == "same" and not state.forbidden(left, right):
+            state.union(left, right)
+
+    for pair in pairs:
+        if pair.kind in {"number", "exact", "register_return"}:
+            objection = (
+                ""
+                if pair.kind == "register_return" and not state.forbidden(pair.left, pair.right)
+                else state.objection(pair.left, pair.right, likeness=False)
+            )
+            if objection:
+                pair.outcome, pair.why = (APART if objection == "decided_different" else REVIEW), objection
+            else:
+                state.union(pair.left, pair.right)
+                pair.outcome = LINK
+        elif pair.kind in {"conflict", "register_duplicate"}:
+            pair.outcome, pair.why = REVIEW, pair.kind
+
+    likely = sorted(
+        (pair for pair in pairs if pair.kind == "probabilistic"), key=lambda p: (-p.weight, p.left, p.right)
+    )
+    by_record: dict[int, list[Pair]] = {}
+    for pair in likely:
+        by_record.setdefault(pair.left, []).append(pair)
+        by_record.setdefault(pair.right, []).append(pair)
+    for pair in likely:
+        if pair.probability < match:
+            break
+        if state.find(pair.left) == state.find(pair.right):
+            pair.outcome = LINK
+            continue
+        if pair.given_level < 2:
+            pair.outcome, pair.why = REVIEW, "given_name_not_agreed"
+            continue
+        objection = state.objection(pair.left, pair.right, likeness=True)
+        if objection:
+            pair.outcome, pair.why = (APART if objection == "decided_different" else REVIEW), objection
+            continue
+        if _rivalled(state, pair, by_record, margin_bits, match):
+            pair.outcome, pair.why = REVIEW, "second_candidate"
+            continue
+        state.union(pair.left, pair.right)
+        pair.outcome = LINK
+    for pair in likely:
+        if pair.outcome == APART and not pair.why and pair.probability >= review:
+            pair.outcome, pair.why = REVIEW, "uncertain"
+
+    _thin_out(state, pairs, known)
+    return state
+
+
+def _rivalled(
+    state: Assignment, pair: Pair, by_record: dict[int, list[Pair]], margin_bits: float, match: float
+) -> bool:
+    """Another register person is nearly as good a partner for a record of this pair."""
+    for record, partner in ((pair.left, pair.right), (pair.right, pair.left)):
+        if not state.has_register(partner) or state.has_register(record):
+            continue
+        for other in by_record[record]:
+            if other.weight < pair.weight - margin_bits:
+                break
+            rival = other.right if other.left == record else other.left
+            if (
+                other is not pair
+                and other.given_level >= 2
+                and state.find(rival) != state.find(partner)
+                and state.has_register(rival)
+            ):
+                return True
+    return False
+
+
+def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], str]) -> None:
+    """A person sees each open question once: the best pairs of a record that is not settled yet."""
+    asked: dict[int, int] = {}
+    for pair in sorted(
+        (p for p in pairs if p.outcome == REVIEW), key=lambda p: (p.kind == "probabilistic", -p.weight, p.left, p.right)
+    ):
+        if frozenset((pair.left, pair.right)) in known or state.find(pair.left) == state.find(pair.right):
+            pair.outcome = APART if state.find(pair.left) != state.find(pair.right) else LINK
+            continue
+        if pair.kind in {"conflict", "register_duplicate"}:
+            continue
+        # where the link could not be made anyway, nobody is asked: a twin whose own record is settled is no question
+        impossible = state.objection(pair.left, pair.right, likeness=True) not in {"", "names_contradict"}
+        weak = pair.given_level in {0, 1} and pair.why != "given_name_not_agreed"
+        newcomer = min(
+            (side for side in (pair.left, pair.right) if not state.has_register(side)), default=pair.left
+        )
+        limit = 2 if pair.why == "second_candidate" else 1
+        root = state.find(newcomer)
+        if impossible or weak or asked.get(root, 0) >= limit:
+            pair.outcome = APART
+            continue
+        asked[root] = asked.get(root, 0) + 1

@@ -1,0 +1,178 @@
+"""The linkage model: how much each level of evidence weighs, and from where on a pair counts as linked.
+
+The weights are a small JSON file (shipped in ``linkage/model/``, retrainable); the conditions they belong to stand in
+`evidence`. A file that was altered or belongs to another set of comparisons is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kodomo_platform.errors import LinkageError
+from kodomo_platform.linkage.evidence import PAIR_COLUMNS, Comparison, comparisons, suffixed
+from kodomo_platform.linkage.preparation import BLOCKS
+
+FORMAT = "kodomo-linkage-model/1"
+SHIPPED = Path(__file__).parent / "model" / "shipped.json"
+# rare values must not prove more than this: a name that stands once in a small town is not unique in the world
+TERM_FREQUENCY_FLOOR = 0.0002
+# comparison level -> column whose frequency says how telling an agreement is
+TERM_FREQUENCIES = {
+    ("given_name", 5): "given_match",
+    ("given_name", 4): "given_match",
+    ("given_name", 3): "given_kana_match",
+    ("birth_date", 3): "birth_date",
+    ("household", 4): "surname_key",
+    ("household", 1): "surname_key",
+}
+TERM_COLUMNS = ("given_match", "given_kana_match", "birth_date", "surname_key")
+
+
+@dataclass(frozen=True)
+class LinkageModel:
+    """Weights and thresholds.
+
+    Attributes:
+        weights: comparison name -> level name -> (m, u): how often the level is seen among true pairs and among others.
+        match: probability from which a pair is linked.
+        review: probability from which a pair is shown to a person.
+        margin_bits: how far the best link must be ahead of the second best, in bits.
+    """
+
+    version: str
+    match: float
+    review: float
+    margin_bits: float
+    weights: dict[str, dict[str, tuple[float, float]]]
+    training: dict[str, Any]
+    sha256: str
+
+    def pair(self, comparison: Comparison, level_name: str) -> tuple[float, float]:
+        return self.weights[comparison.name][level_name]
+
+
+def _digest(content: dict[str, Any]) -> str:
+    kept = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def write_model(path: Path, content: dict[str, Any]) -> LinkageModel:
+    """Write a model file with its own hash and read it back."""
+    content = {"format": FORMAT, **content}
+    content["sha256"] = _digest(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return load_model(path)
+
+
+def load_model(path: Path = SHIPPED) -> LinkageModel:
+    """Read a model file.
+
+    Raises:
+        LinkageError: not readable, of another version, altered, or not of these comparisons.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LinkageError("the linkage model cannot be read", where=str(path), action="restore the file") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise LinkageError(
+            "the linkage model is of another version",
+            where=str(path),
+            expected=FORMAT,
+            action="train again: `kodomo linkage train`",
+        )
+    if content.get("sha256") != _digest(content):
+        raise LinkageError(
+            "the linkage model was altered after training",
+            where=str(path),
+            expected="the file as `kodomo linkage train` wrote it",
+            action="restore the file or train again",
+        )
+    for comparison in comparisons():
+        known = content["weights"].get(comparison.name, {})
+        wanted = {level.name for level in comparison.levels if level.number >= 0}
+        if set(known) != wanted:
+            raise LinkageError(
+                f"the linkage model does not fit the comparison {comparison.name}",
+                where=str(path),
+                expected=", ".join(sorted(wanted)),
+                action="train again: `kodomo linkage train`",
+            )
+    return LinkageModel(
+        version=str(content["version"]),
+        match=float(content["match"]),
+        review=float(content["review"]),
+        margin_bits=float(content["margin_bits"]),
+        weights={
+            name: {level: (float(m), float(u)) for level, (m, u) in levels.items()}
+            for name, levels in content["weights"].items()
+        },
+        training=content.get("training", {}),
+        sha256=content["sha256"],
+    )
+
+
+def splink_settings(model: LinkageModel, people: int) -> dict[str, Any]:
+    """Splink 5 settings for a municipality in which about ``people`` people could be meant."""
+    described = []
+    for comparison in comparisons(suffixed):
+        levels: list[dict[str, Any]] = []
+        for level in comparison.levels:
+            if level.number < 0:
+                levels.append(
+                    {"sql_condition": level.sql, "label_for_charts": level.name, "is_null_level": True}
+                )
+                continue
+            m, u = model.pair(comparison, level.name)
+            entry: dict[str, Any] = {
+                "sql_condition": "ELSE" if level.sql == "else" else level.sql,
+                "label_for_charts": level.name,
+                "m_probability": m,
+                "u_probability": u,
+            }
+            column = TERM_FREQUENCIES.get((comparison.name, level.number))
+            if column is not None:
+                entry |= {
+                    "tf_adjustment_column": column,
+                    "tf_adjustment_weight": 1.0,
+                    "tf_minimum_u_value": TERM_FREQUENCY_FLOOR,
+                    # the level's own u is the average that the frequency is measured against
+                    "disable_tf_exact_match_detection": True,
+                }
+            levels.append(entry)
+        described.append(
+            {
+                "output_column_name": comparison.name,
+                "comparison_description": comparison.label_en,
+                "comparison_levels": levels,
+            }
+        )
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "rid",
+        "probability_two_random_records_match": 1.0 / people,
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
+        "additional_columns_to_retain": [],
+        "comparisons": described,
+        "blocking_rules_to_generate_predictions": [
+            # the left side is what is still unlinked; a pair of two unlinked records is met once
+            {"blocking_rule": f"l.{block} = r.{block} and (not r.is_left or l.rid < r.rid)", "sql_dialect": "duckdb"}
+            for block in BLOCKS
+        ],
+    }
+
+
+SPLINK_COLUMNS = (
+    "rid",
+    "is_left",
+    *PAIR_COLUMNS,
+    "surname_key",
+    *(f"tf_{column}" for column in TERM_COLUMNS),
+    *BLOCKS,
+)
