@@ -125,26 +125,34 @@ def _decodes(sample: bytes, codec: str) -> str | None:
     return None if codec == "cp932" and re.search("[\x80\xa0\uf8f0-\uf8f3]", text) else text
 
 
-def _is_japanese(text: str) -> bool:
-    """Whether the characters beyond ASCII are mostly kana, kanji and full-width forms, and not only a chance hit."""
-    beyond = [c for c in text if ord(c) > 0x7F]
-    japanese = sum(1 for c in beyond if "\u3000" <= c <= "\u9fff" or "\uf900" <= c <= "\uffef")
-    return len(beyond) >= 2 and japanese >= 0.8 * len(beyond)
+def _is_japanese(text: str, *, beyond_ascii: bool = True) -> bool:
+    """Whether the characters (beyond ASCII alone, or all) are mostly those of Japanese text, and not only a chance
+    hit.
+    """
+    characters = [c for c in text if ord(c) > 0x7F] if beyond_ascii else list(text)
+    likely = sum(
+        1
+        for c in characters
+        if "\u3000" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff" or "\uf900" <= c <= "\uffef" or c < "\x7f"
+    )
+    return len(characters) >= 2 and likely >= 0.8 * len(characters)
 
 
 def looks_like(sample: bytes) -> str | None:
     """The encoding that the first bytes of a file speak for, or None if they are ASCII or nothing known.
 
-    Byte order marks first; then NUL bytes in every second place (UTF-16); then strict decoding, UTF-8 before CP932,
-    because Japanese text in CP932 is hardly ever valid UTF-8.
+    Byte order marks first; then NUL bytes that make sense as halves of UTF-16; then strict decoding, UTF-8 before
+    CP932, because Japanese text in CP932 is hardly ever valid UTF-8.
     """
     for bom, name in _BOMS.items():
         if sample.startswith(bom):
             return name
     head = sample[:4096]
-    if len(head) >= 8 and head.count(0) * 5 >= len(head):
-        # ASCII marks (digits, commas, line ends) have their NUL behind them in little-endian order
-        return "utf-16-le" if head[1::2].count(0) > head[0::2].count(0) else "utf-16-be"
+    if head.count(0) * 50 >= max(len(head), 50):  # commas and line ends alone make more than two in a hundred
+        for codec in ("utf-16-le", "utf-16-be"):
+            text = _decodes(head, codec)
+            if text is not None and "\0" not in text and _is_japanese(text, beyond_ascii=False):
+                return codec
     if sample.isascii():
         return None
     text = _decodes(sample, "utf-8")

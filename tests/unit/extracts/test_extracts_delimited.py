@@ -1,0 +1,237 @@
+"""CSV and TSV: the fast and the careful path agree; what cannot be read is rejected alone, under its true number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tracemalloc
+from collections.abc import Iterable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kodomo_platform.extracts.batches import MAX_RECORD_BYTES, Reject
+from kodomo_platform.extracts.delimited import DelimitedReader, Dialect, Layout
+from kodomo_platform.extracts.encoding import UNREADABLE
+
+CSV = Dialect(",", '"')
+ABC = Layout(3, {"a": 0, "b": 1, "c": 2})
+
+Rows = list[tuple[int, list[str]]]
+
+
+class CarefulOnly(DelimitedReader):
+    """The reader without its fast path."""
+
+    def _fast(self, block: bytes, *, final: bool) -> None:
+        return None
+
+
+class Watched(DelimitedReader):
+    """Counts the blocks that the fast path took."""
+
+    fast = 0
+
+    def _fast(self, block: bytes, *, final: bool):  # type: ignore[no-untyped-def]
+        taken = super()._fast(block, final=final)
+        self.fast += taken is not None
+        return taken
+
+
+def read(
+    texts: Iterable[str],
+    layout: Layout = ABC,
+    dialect: Dialect = CSV,
+    *,
+    reader: type[DelimitedReader] = DelimitedReader,
+    block_bytes: int = 8 << 20,
+) -> tuple[Rows, list[Reject], int]:
+    rows: Rows = []
+    rejects: list[Reject] = []
+    records = 0
+    for batch in reader(dialect, layout, block_bytes=block_bytes).batches(texts):
+        columns = [batch.columns[item].to_pylist() for item in layout.wanted] if len(batch.row_numbers) else []
+        rows += [(int(n), list(values)) for n, *values in zip(batch.row_numbers, *columns, strict=True)]
+        rejects += batch.rejects
+        records += batch.records
+    return rows, rejects, records
+
+
+def pieces(text: str, size: int) -> Iterator[str]:
+    for at in range(0, len(text), size):
+        yield text[at : at + size]
+
+
+def test_plain_records() -> None:
+    rows, rejects, records = read(["1,あ,\r\n2,い,x\r\n"])
+    assert rows == [(1, ["1", "あ", ""]), (2, ["2", "い", "x"])]
+    assert (rejects, records) == ([], 2)
+
+
+def test_quotes_delimiters_and_line_ends_inside_quotes() -> None:
+    rows, rejects, _ = read(['1,"a,b","c""d"\r\n"2","行\n二",""\n'])
+    assert rows == [(1, ["1", "a,b", 'c"d']), (2, ["2", "行\n二", ""])]
+    assert not rejects
+
+
+def test_empty_text_stays_empty_and_is_not_missing() -> None:
+    rows, _, _ = read(['NULL,"",NA\n'])
+    assert rows == [(1, ["NULL", "", "NA"])]
+
+
+def test_mixed_line_ends() -> None:
+    rows, rejects, _ = read(["1,a,b\r\n2,a,b\n3,a,b\r4,a,b"])
+    assert [n for n, _ in rows] == [1, 2, 3, 4]
+    assert [values[0] for _, values in rows] == ["1", "2", "3", "4"]
+    assert not rejects
+
+
+def test_too_many_and_too_few_fields_are_rejected_under_their_own_numbers() -> None:
+    rows, rejects, records = read(["1,a,b\n2,a\n3,a,b\n4,a,b,c\n5,a,b\n"])
+    assert [n for n, _ in rows] == [1, 3, 5]
+    assert rejects == [Reject(2, "wrong_field_count"), Reject(4, "wrong_field_count")]
+    assert records == 5
+
+
+@pytest.mark.parametrize("bad", ['2,"a,b', '2,"a"x,b', '2,a,"b'])
+def test_a_quote_never_closed_costs_its_own_line_alone(bad: str) -> None:
+    rows, rejects, records = read([f'1,a,b\n{bad}\n3,a,b\n4,"a",b\n5,a,b\n'])
+    assert [n for n, _ in rows] == [1, 3, 4, 5]
+    assert rejects == [Reject(2, "unclosed_quote")]
+    assert records == 5
+
+
+def test_a_quote_never_closed_in_a_file_with_no_other_quote() -> None:
+    rows, rejects, _ = read(['1,"a,b\n' + "".join(f"{n},a,b\n" for n in range(2, 2000))], block_bytes=1000)
+    assert rejects == [Reject(1, "unclosed_quote")]
+    assert [n for n, _ in rows] == list(range(2, 2000))
+
+
+def test_a_quote_in_the_middle_of_a_field_is_a_character() -> None:
+    rows, rejects, _ = read(['1,5" pipe,b\n2,a"b"c,d\n3,e,f\n'])
+    assert rows == [(1, ["1", '5" pipe', "b"]), (2, ["2", 'a"b"c', "d"]), (3, ["3", "e", "f"])]
+    assert not rejects
+
+
+def test_without_a_quote_character_quotes_mean_nothing() -> None:
+    rows, _, _ = read(['"1",a,"b\n'], dialect=Dialect(",", None))
+    assert rows == [(1, ['"1"', "a", '"b'])]
+
+
+def test_nul_and_unreadable_bytes() -> None:
+    rows, rejects, _ = read([f"1,a,b\n2,\0,b\n3,{UNREADABLE},b\n4,a,b\n"])
+    assert [n for n, _ in rows] == [1, 4]
+    assert rejects == [Reject(2, "nul_byte"), Reject(3, "undecodable", "b")]
+
+
+def test_an_unreadable_byte_in_a_column_that_is_dropped_costs_nothing() -> None:
+    rows, rejects, _ = read([f"1,{UNREADABLE},b\n"], Layout(3, {"a": 0, "c": 2}))
+    assert rows == [(1, ["1", "b"])]
+    assert not rejects
+
+
+def test_empty_lines_are_no_records_and_lines_of_commas_are_rejected() -> None:
+    rows, rejects, records = read(["\n1,a,b\n\r\n,,\n3,a,b\n\n\n"])
+    assert rows == [(1, ["1", "a", "b"]), (3, ["3", "a", "b"])]
+    assert rejects == [Reject(2, "blank_record")]
+    assert records == 3
+
+
+def test_the_end_of_file_mark_of_old_systems_is_no_record() -> None:
+    rows, rejects, records = read(["1,a,b\r\n\x1a"])
+    assert (len(rows), rejects, records) == (1, [], 1)
+
+
+def test_an_over_long_record_is_rejected_and_reading_goes_on() -> None:
+    text = "1,a,b\n2," + "x" * (MAX_RECORD_BYTES + 10) + ",b\n3,a,b\n"
+    for size in (len(text), 100_000):
+        rows, rejects, _ = read(pieces(text, size), block_bytes=300_000)
+        assert [n for n, _ in rows] == [1, 3]
+        assert rejects == [Reject(2, "over_long")]
+
+
+def test_a_line_of_200_mb_needs_no_more_memory_than_a_block() -> None:
+    def texts() -> Iterator[str]:
+        yield "1,a,b\n2,"
+        for _ in range(200):
+            yield "x" * (1 << 20)
+        yield "\n3,a,b\n"
+
+    tracemalloc.start()
+    try:
+        rows, rejects, records = read(texts())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [n for n, _ in rows] == [1, 3]
+    assert rejects == [Reject(2, "over_long")]
+    assert records == 3
+    assert peak < 64 << 20
+
+
+def test_an_over_long_quoted_field_is_rejected_and_reading_goes_on() -> None:
+    text = '1,a,b\n2,"' + "x\n" * MAX_RECORD_BYTES + '",b\n3,a,b\n'
+    rows, rejects, _ = read(pieces(text, 100_000), block_bytes=300_000)
+    assert [values for _, values in rows] == [["1", "a", "b"], ["3", "a", "b"]]
+    assert rejects[0] == Reject(2, "unclosed_quote")
+
+
+def test_tabs() -> None:
+    rows, _, _ = read(["1\ta,b\tc\r\n"], dialect=Dialect("\t", '"'))
+    assert rows == [(1, ["1", "a,b", "c"])]
+
+
+def test_one_column() -> None:
+    rows, rejects, _ = read(["1\n2\n\n3"], Layout(1, {"a": 0}))
+    assert rows == [(1, ["1"]), (2, ["2"]), (3, ["3"])]
+    assert not rejects
+
+
+def test_harmless_blocks_take_the_fast_path_and_one_bad_record_costs_one_block() -> None:
+    lines = [f"{n},山田,b\r\n" for n in range(1, 3001)]
+    lines[1500] = "1501,b\r\n"
+    reader = Watched(CSV, ABC, block_bytes=4000)
+    batches = list(reader.batches(lines))
+    assert sum(len(batch.row_numbers) for batch in batches) == 2999
+    assert reader.fast == len(batches) - 1
+
+
+def test_all_fields_quoted_takes_the_fast_path() -> None:
+    reader = Watched(CSV, ABC)
+    (batch,) = reader.batches([f'"{n}","山,田","b""c"\r\n' for n in range(100)])
+    assert reader.fast == 1
+    assert batch.columns["b"][7].as_py() == "山,田"
+    assert batch.columns["c"][7].as_py() == 'b"c'
+
+
+_cell = st.text(alphabet=st.sampled_from(list('ab1 ,"\n\tあ〓{髙')), max_size=6)
+_record = st.lists(_cell, min_size=3, max_size=3).filter(lambda record: any(cell.strip() for cell in record))
+
+
+@given(st.lists(_record, max_size=20), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 60))
+def test_what_the_csv_module_writes_is_read_back(
+    records: list[list[str]], line_end: str, quote_all: bool, size: int
+) -> None:
+    written = io.StringIO(newline="")
+    csv.writer(written, lineterminator=line_end, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL).writerows(
+        records
+    )
+    for reader in (DelimitedReader, CarefulOnly):
+        rows, rejects, _ = read(pieces(written.getvalue(), size), reader=reader, block_bytes=size)
+        assert rows == list(enumerate(records, 1))
+        assert not rejects
+
+
+_soup = st.text(alphabet=st.sampled_from([*'ab,,,"\n\n\r\0あ', UNREADABLE, "\x1a"]), max_size=80)
+
+
+@given(_soup, st.integers(1, 90))
+@settings(max_examples=400)
+def test_any_text_at_all_is_read_the_same_way_on_both_paths_and_however_it_is_cut(text: str, size: int) -> None:
+    whole = read([text], reader=CarefulOnly)
+    assert read([text]) == whole
+    assert read(pieces(text, size), block_bytes=size) == whole
+    rows, rejects, records = whole
+    assert len(rows) + len(rejects) == records
+    assert sorted([n for n, _ in rows] + [r.row_number for r in rejects]) == list(range(1, records + 1))
