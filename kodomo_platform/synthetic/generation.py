@@ -137,7 +137,7 @@ def _write_source(
     for item, mask, kind in frame.blanked:
         if item in held:
             truth.add_faults(source.key, day, np.flatnonzero(mask) + 1, item, kind)
-    injection = inject(world, source, config, frame, text, blanks, period, day, truth, final)
+    injection = inject(world, source, config, frame, text, blanks, day, truth)
     data = _file_bytes(source, config, injection, len(injection.person), day, world)
     (folder / writing.file_name(config, day)).write_bytes(data)
     return len(injection.person)
