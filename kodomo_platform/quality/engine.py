@@ -91,28 +91,34 @@ def table_columns(con: duckdb.DuckDBPyConnection) -> dict[str, frozenset[str]]:
 def read_configuration(con: duckdb.DuckDBPyConnection, as_of: dt.date | None) -> Reading:
     """How this warehouse's raw texts are read, from ``cfg`` (nothing where a table is missing)."""
     reading = Reading(as_of=as_of)
+    for source in load_catalog().sources.values():
+        reading.days[source.key] = {
+            item.name: (f"kodomo_{item.type}", None, None) for item in source.items if item.type in ("date", "month")
+        }
     tables = table_columns(con)
     if "cfg.source" in tables:
-        for source, held, start in con.execute("select source, held, system_start from cfg.source").fetchall():
-            reading.sources_held[source] = bool(held)
-            reading.system_start[source] = start
+        for key, held, start in con.execute("select source, held, system_start from cfg.source").fetchall():
+            reading.sources_held[key] = bool(held)
+            reading.system_start[key] = start
     if "cfg.item" in tables:
-        for source, item, held, style, eras in con.execute(
-            "select source, item, held, date_style, era_codes from cfg.item"
+        for key, name, kind, held, style, eras in con.execute(
+            "select source, item, type, held, date_style, era_codes from cfg.item"
         ).fetchall():
-            key = (source, item.removeprefix(f"{source}."))
-            reading.items_held[key] = bool(held)
-            reading.styles[key] = (style, eras)
+            place = (key, name.removeprefix(f"{key}."))
+            if kind in ("date", "month"):
+                reading.days.setdefault(key, {})[place[1]] = (f"kodomo_{kind}", style, eras)
+            reading.items_held[place] = bool(held)
+            reading.styles[place] = (style, eras)
     for table, column, target in (
         ("cfg.null_token", "token", reading.tokens),
         ("cfg.code_map", "local_code", reading.codes),
     ):
         if table in tables:
-            for source, item, values in con.execute(
+            for key, name, values in con.execute(
                 f"select source, item, list(distinct {column} order by {column}) from {table} "
                 f"where {column} is not null group by source, item"
             ).fetchall():
-                target[(source, item.removeprefix(f"{source}."))] = tuple(values)
+                target[(key, name.removeprefix(f"{key}."))] = tuple(values)
     return reading
 
 

@@ -4,7 +4,6 @@ Rules of thumb behind the thresholds stand here as each expectation's ``why``. E
 table alone are written by hand in ``expectations/``.
 """
 
-# ruff: noqa: E501 - sentences for people are not broken in the middle
 from __future__ import annotations
 
 import json
@@ -202,6 +201,13 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"「{item.label_ja}」に数式・タグ・制御文字・文字化けがないこと",
             f"'{item.label_en}' holds no formula, mark-up, control or replacement character", item=item.name,
             pattern=r"^[=+@]|[<>]|[\x00-\x1F\x7F]|\x{FFFD}|\?\?",
+        )  # fmt: skip
+    if item.type in ("name", "kana", "address"):
+        yield entry(
+            f"{item.name}.gaiji", "expect_values_to_lack_pattern", "conformance", "info", 0,
+            "user-defined characters are kept by their code; the holder may tell which character is meant",
+            f"「{item.label_ja}」に外字がないこと", f"'{item.label_en}' holds no user-defined character", item=item.name,
+            pattern="〓",
         )  # fmt: skip
     if item.type == "kana":
         yield entry(

@@ -43,6 +43,7 @@ class Reading:
     tokens: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     codes: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     styles: dict[tuple[str, str], tuple[str | None, str | None]] = field(default_factory=dict)
+    days: dict[str, dict[str, tuple[str, str | None, str | None]]] = field(default_factory=dict)
 
 
 def literal(value: Any) -> str:
@@ -86,10 +87,15 @@ class Target:
 
     @property
     def base(self) -> str:
-        """The table, cut at the as-of date where its rows carry an extract date."""
-        if self.is_raw and self.reading.as_of is not None:
-            return f"(select * from {self.table} where _extract_date <= {literal(self.reading.as_of)})"
-        return self.table
+        """The table; raw rows cut at the as-of date, with every date read once (``<item>__day``), however many ask."""
+        if not self.is_raw:
+            return self.table
+        days = "".join(
+            f", {function}({self.given(name)}, {literal(style)}, {literal(eras)}) as {quoted(name + '__day')}"
+            for name, (function, style, eras) in sorted(self.reading.days.get(self.source or "", {}).items())
+        )
+        where = f" where _extract_date <= {literal(self.reading.as_of)}" if self.reading.as_of is not None else ""
+        return f"(select *{days} from {self.table}{where})"
 
     def given(self, column: str | None = None) -> str:
         """The text of a raw cell trimmed, NULL when blank or a null token; any other column as it is."""
@@ -119,9 +125,7 @@ def _dated(target: Target, column: str) -> str:
     """A column as DATE: raw text is read by the municipality's style, other layers hold dates already."""
     if not target.is_raw or column.startswith("_"):
         return quoted(column)
-    style, eras = target.reading.styles.get((target.source or "", column), (None, None))
-    function = "kodomo_month" if target.arguments.get("month") else "kodomo_date"
-    return f"{function}({target.given(column)}, {literal(style)}, {literal(eras)})"
+    return quoted(f"{column}__day")
 
 
 def _columns(target: Target, *more: str) -> frozenset[str]:
@@ -161,15 +165,14 @@ def _readable(target: Target) -> Check:
         scope = f"{status} in ('present', 'unreadable')"
         return Check(target.base, scope, f"{status} = 'unreadable'", frozenset({f"{target.item}__status"}))
     text, key = target.given(), (target.source or "", target.item or "")
-    style, eras = target.reading.styles.get(key, (None, None))
-    arguments = f"{text}, {literal(style)}, {literal(eras)}"
+    day = quoted(f"{target.item}__day")
     if target.uncertain:
-        reading = f"kodomo_uncertain_date({arguments})"
-        violated = f"{reading}.earliest is null and {reading}.note is distinct from 'unknown'"
-    elif target.item_type == "date":
-        violated = f"kodomo_date({arguments}) is null"
-    elif target.item_type == "month":
-        violated = f"kodomo_month({arguments}) is null"
+        style, eras = target.reading.styles.get(key, (None, None))
+        reading = f"kodomo_uncertain_date({text}, {literal(style)}, {literal(eras)})"
+        # only texts that are no full day are read a second time
+        violated = f"{day} is null and {reading}.earliest is null and {reading}.note is distinct from 'unknown'"
+    elif target.item_type in ("date", "month"):
+        violated = f"{day} is null"
     elif target.item_type == "int":
         number = numeral(text)
         violated = f"{number} is null or {number} <> floor({number})"

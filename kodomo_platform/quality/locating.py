@@ -1,0 +1,71 @@
+"""Which rows broke an expectation: file, row number, item and reason, never a value.
+
+For correction sheets and for the evaluation against a twin's truth. Counting belongs to `engine`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from kodomo_platform.catalog import load_catalog
+from kodomo_platform.quality.engine import (
+    compile_check,
+    not_held,
+    read_configuration,
+    register_functions,
+    table_columns,
+)
+from kodomo_platform.quality.suites import Expectation, load_suites
+
+
+@dataclass(frozen=True)
+class FaultyRow:
+    """One row that broke one expectation. ``row_number`` counts the data records of the file from 1."""
+
+    source: str
+    extract_date: dt.date
+    source_file_sha256: str
+    row_number: int
+    item: str | None
+    expectation: Expectation
+
+
+def faulty_rows(
+    con: duckdb.DuckDBPyConnection, as_of: dt.date, expectations: Iterable[Expectation], *, limit: int = 1_000_000
+) -> Iterator[FaultyRow]:
+    """Every row that breaks one of ``expectations`` (raw and staging ones), at most ``limit`` for each."""
+    catalog = load_catalog()
+    register_functions(con)
+    reading = read_configuration(con, as_of)
+    tables = table_columns(con)
+    for expectation in expectations:
+        if expectation.source is None or not_held(expectation, reading) or expectation.table not in tables:
+            continue
+        check = compile_check(expectation, reading, catalog)
+        if (
+            not check.row_level
+            or not check.columns <= tables[expectation.table]
+            or any(table not in tables for table in check.other_tables)
+        ):
+            continue
+        rows = con.execute(
+            "select _extract_date, _source_file_sha256, _row_number "
+            f"from {check.relation} as checked where ({check.scope}) and ({check.violated}) "
+            f"order by 1, 2, 3 limit {int(limit)}"
+        ).fetchall()
+        for extract_date, sha256, row_number in rows:
+            yield FaultyRow(expectation.source, extract_date, sha256, row_number, expectation.item, expectation)
+
+
+def row_expectations(*, layers: tuple[str, ...] = ("raw", "staging")) -> list[Expectation]:
+    """The expectations of raw and staging tables, in suite order."""
+    return [
+        expectation
+        for table, suite in load_suites().items()
+        if table.split(".", 1)[0] in layers
+        for expectation in suite.expectations
+    ]
