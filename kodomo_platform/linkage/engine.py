@@ -212,11 +212,6 @@ def _splink_pairs(
     if sum(not node.register for node in nodes) == len(linked):
         return [], 0  # nothing is left to link: Splink need not even be imported
     _mark(con, linked)
-    frequencies = ",\n".join(
-        f"case when {column} is not null then count(*) over (partition by {column}) * 1.0 "
-        f"/ nullif(count({column}) over (), 0) end as tf_{column}"
-        for column in TERM_COLUMNS
-    )
     con.execute(
         f"""
         create or replace temp table lnk_compared as
@@ -226,7 +221,7 @@ def _splink_pairs(
             from lnk_prepared as p left join lnk_linked as k on k.rid = p.rid
             where {young('p')}
         )
-        select *, {frequencies} from named order by rid
+        select * from named order by rid
         """
     )
     dropped = cap_blocks(con, "lnk_compared")
@@ -238,13 +233,13 @@ def _splink_pairs(
         "select greatest(count(*) filter (is_register), count(*) / 2) from lnk_compared"
     ).fetchone() or (0,)
     columns = ", ".join(dict.fromkeys(SPLINK_COLUMNS))
-    con.execute(f"create or replace table linkage.lnk_splink_right as select {columns} from lnk_compared")
-    con.execute("create or replace table linkage.lnk_splink_left as select * from linkage.lnk_splink_right where is_left")
+    con.execute(f"create or replace temp table lnk_splink_right as select {columns} from lnk_compared")
+    con.execute("create or replace temp table lnk_splink_left as select * from lnk_splink_right where is_left")
     try:
         rows = _predict(con, model, max(int(people), LEAST_PEOPLE))
     finally:
-        con.execute("drop table if exists linkage.lnk_splink_left")
-        con.execute("drop table if exists linkage.lnk_splink_right")
+        con.execute("drop table if exists lnk_splink_left")
+        con.execute("drop table if exists lnk_splink_right")
         con.execute("drop table if exists lnk_compared")
     return rows, dropped
 
@@ -254,29 +249,28 @@ def _predict(con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int) -
 
     logging.getLogger("splink").setLevel(logging.ERROR)
     api = DuckDBAPI(con)
-    left = api.register("linkage.lnk_splink_left", dataset_display_name="left")
-    right = api.register("linkage.lnk_splink_right", dataset_display_name="right")
+    left = api.register("lnk_splink_left", dataset_display_name="left")
+    right = api.register("lnk_splink_right", dataset_display_name="right")
     linker = Linker(right, splink_settings(model, people), log_level=None, validate_settings=False)
+    for column in TERM_COLUMNS:
+        frequency = (
+            f"select {column}, count(*) * 1.0 / sum(count(*)) over () as tf_{column} "
+            f"from lnk_splink_right where {column} is not null group by {column}"
+        )
+        con.execute(f"create or replace temp table lnk_tf_{column} as {frequency}")
+        linker.table_management.register_term_frequency_lookup(api.register(f"lnk_tf_{column}"), column)
     scored = linker.inference.predict_between(
         left, right, threshold_match_probability=min(model.review, 0.05), warning_mode="never"
     )
-    names = {row[0] for row in con.execute(f"describe {scored.physical_name}").fetchall()}
-    given = "gamma_given_name" if "gamma_given_name" in names else None
-    numbers = _gamma_to_level("given_name")
-    level = "given_level" if given is None else f"case {given} {numbers} else -1 end"
     rows = con.execute(
-        f"select rid_l - 1, rid_r - 1, match_probability, match_weight, {level} from {scored.physical_name} "
-        "order by match_weight desc, rid_l, rid_r"
+        f"select s.rid_l - 1, s.rid_r - 1, s.match_probability, s.match_weight, {_comparison('given_name').case_sql()} "
+        f"from {scored.physical_name} as s join lnk_prepared as l on l.rid = s.rid_l "
+        "join lnk_prepared as r on r.rid = s.rid_r order by s.match_weight desc, s.rid_l, s.rid_r"
     ).fetchall()
     api.delete_tables_created_by_splink_from_db()
+    for column in TERM_COLUMNS:
+        con.execute(f"drop table if exists lnk_tf_{column}")
     return [Pair(a, b, "probabilistic", float(p), float(w), g) for a, b, p, w, g in rows]
-
-
-def _gamma_to_level(name: str) -> str:
-    """Splink numbers the levels of a comparison downwards from its first; translate to ours."""
-    comparison = _comparison(name)
-    levels = [level for level in comparison.levels if level.number >= 0]
-    return " ".join(f"when {len(levels) - 1 - place} then {level.number}" for place, level in enumerate(levels))
 
 
 def _comparison(name: str) -> Comparison:

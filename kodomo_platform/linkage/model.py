@@ -173,6 +173,5 @@ SPLINK_COLUMNS = (
     "is_left",
     *PAIR_COLUMNS,
     "surname_key",
-    *(f"tf_{column}" for column in TERM_COLUMNS),
     *BLOCKS,
 )
