@@ -91,15 +91,13 @@ def publish(
     root = get_settings().published / code
     with _alone(code), _plain_errors(code):
         _clear_leftovers(root)
-        verdict = _require_quality(con, code, quality_run_id or dagster_run_id)
+        verdict = _require_quality(con, code, as_of, quality_run_id or dagster_run_id)
         day = root / as_of.isoformat()
         day.mkdir(parents=True, exist_ok=True)
         aside = day / f"{_TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}"
         aside.mkdir()
         try:
-            tables = {
-                table.name: _write_table(con, table, as_of, aside, quality_run_id or dagster_run_id) for table in TABLES
-            }
+            tables = {table.name: _write_table(con, table, as_of, aside) for table in TABLES}
             _require_integrity(con, aside)
             manifest = {
                 "contract_version": CONTRACT_VERSION,
@@ -141,17 +139,33 @@ def publish(
 # --- what must hold before anything is written ------------------------------------------------------------------------
 
 
-def _require_quality(con: duckdb.DuckDBPyConnection, code: str, run_id: str) -> dict[str, Any]:
-    """The verdict of this run's checks; PublishingError if a critical one failed or none was made."""
+def _standing_results(as_of: date) -> str:
+    """Query for the quality results that stand: of each table, those of the run that checked it last.
+
+    A run that only scores and publishes again checks the scores alone; what an earlier run found wrong with the tables
+    below still stands. Results are only ever appended, so the highest row id is the latest.
+    """
+    return f"""
+        select r.* from quality.results as r
+        inner join (
+            select table_name, arg_max(run_id, rowid) as run_id from quality.results
+            where as_of_date = date '{as_of.isoformat()}' group by table_name
+        ) as latest on r.table_name = latest.table_name and r.run_id = latest.run_id
+        where r.as_of_date = date '{as_of.isoformat()}'
+    """
+
+
+def _require_quality(con: duckdb.DuckDBPyConnection, code: str, as_of: date, run_id: str) -> dict[str, Any]:
+    """The verdict of the checks that stand; PublishingError if a critical one failed or this run made none."""
+    made = con.execute("select count(*) from quality.results where run_id = ?", [run_id]).fetchone()
     rows = con.execute(
-        """
+        f"""
         select severity, coalesce(passed, false) or status = 'not_applicable' as ok, count(*),
                list(distinct table_name || '.' || coalesce(item, '') || ' ' || expectation)
-        from quality.results where run_id = ? group by all
-        """,
-        [run_id],
+        from ({_standing_results(as_of)}) group by all
+        """
     ).fetchall()
-    if not rows:
+    if not rows or not made or not made[0]:
         raise PublishingError(
             "the quality of this run's tables was not checked",
             where=f"municipality {code}, run {run_id}",
@@ -203,9 +217,7 @@ def _require_integrity(con: duckdb.DuckDBPyConnection, aside: Path) -> None:
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def _write_table(
-    con: duckdb.DuckDBPyConnection, table: Table, as_of: date, folder: Path, run_id: str
-) -> dict[str, Any]:
+def _write_table(con: duckdb.DuckDBPyConnection, table: Table, as_of: date, folder: Path) -> dict[str, Any]:
     """Write one table and return its entry in the manifest."""
     columns, rows = _source_rows(con) if table is SOURCE_ROWS else _selected(con, table, as_of)
     order = [*table.key, *(name for name, _ in columns if table.log and name not in table.key)]
@@ -217,7 +229,7 @@ def _write_table(
     entry = {
         "file": table.file,
         "sha256": digest,
-        "content_sha256": _stable_digest(con, table, file, run_id, volatile) if volatile else digest,
+        "content_sha256": _stable_digest(con, table, file, as_of, volatile) if volatile else digest,
         "bytes": file.stat().st_size,
         "rows": _number(con, f"select count(*) from read_parquet({_sql_text(str(file))})"),
         "zone": table.zone.value,
@@ -334,12 +346,17 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, file: Path, table: Table)
         ) from None
 
 
-def _stable_digest(con: duckdb.DuckDBPyConnection, table: Table, file: Path, run_id: str, volatile: list[str]) -> str:
-    """Hash of the table without the columns that differ from run to run; of a log, this run's rows alone."""
+def _stable_digest(con: duckdb.DuckDBPyConnection, table: Table, file: Path, as_of: date, volatile: list[str]) -> str:
+    """Hash of the table without the columns that differ from run to run; of the quality log, the results that stand."""
     stable = file.with_name(f"{table.name}.stable")
-    excluded = ", ".join(_name(name) for name in volatile)
-    where = f" where run_id = {_sql_text(run_id)}" if table.log else ""
-    _copy(con, f"select * exclude ({excluded}) from read_parquet({_sql_text(str(file))}){where}", stable, table)
+    if table.log:
+        names = [column.warehouse_name for column in table.columns if not column.volatile]
+        listed = ", ".join(_name(name) for name in names)
+        select = f"select {listed} from ({_standing_results(as_of)}) order by {listed}"
+    else:
+        excluded = ", ".join(_name(name) for name in volatile)
+        select = f"select * exclude ({excluded}) from read_parquet({_sql_text(str(file))})"
+    _copy(con, select, stable, table)
     digest = file_sha256(stable)
     stable.unlink()
     return digest

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def run() -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory(prefix="kodomo-bench-") as folder:
             rows += _chain(size, Path(folder), chains)
     done = sorted(chains)
-    for small, large in zip(done, done[1:], strict=False):
+    for small, large in pairwise(done):
         growth = chains[large].seconds / chains[small].seconds
         rows.append(
             {

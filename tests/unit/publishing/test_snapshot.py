@@ -139,6 +139,20 @@ def test_what_must_not_be_published_is_refused(con: duckdb.DuckDBPyConnection, c
     assert [one.name for one in before.path.parent.iterdir()] == [before.version]
 
 
+def test_a_failure_of_an_earlier_run_stands_until_its_table_is_checked_again(con: duckdb.DuckDBPyConnection) -> None:
+    """A run that only scores again checks the scores alone: it must not publish over a broken register."""
+    con.execute("update quality.results set severity = 'critical' where status = 'failed'")
+    scores_alone = (
+        f"(values ('run-2', date '{AS_OF}', 'risk_scores', 'score', 'between', 'conformance', 'critical', 3, 0, 0, 0,"
+        " 'passed', true, '', '', null))"
+    )
+    con.execute(f"insert into quality.results select * from {scores_alone}")
+    with pytest.raises(PublishingError, match="critical"):
+        _publish(con, "run-2")
+    con.execute("insert into quality.results select * replace ('run-3' as run_id, true as passed) from quality.results")
+    assert _publish(con, "run-3").created
+
+
 def test_an_error_never_quotes_a_value(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"create or replace table marts.mart_child as select * replace ('{NAME}' as birth_date) from marts.mart_child"
