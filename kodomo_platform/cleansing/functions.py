@@ -38,40 +38,28 @@ def _sql_type(kind: pa.DataType) -> str:
     return _SQL_TYPES[kind]
 
 
-def _uncertain_date(text: str, style: str | None = None, era_codes: str | None = None) -> dict[str, Any]:
+def _uncertain_date(text: str, style: str | None = None, era_codes: str | None = None) -> tuple[Any, ...]:
     reading = dates.read_date(text, style, era_codes)
-    return {
-        "value": reading.value,
-        "precision": reading.precision,
-        "earliest": reading.earliest,
-        "latest": reading.latest,
-        "note": reading.note,
-    }
+    return reading.value, reading.precision, reading.earliest, reading.latest, reading.note
 
 
 def _date(text: str, style: str | None = None, era_codes: str | None = None) -> Any:
     return dates.read_date(text, style, era_codes).value
 
 
-def _name(text: str) -> dict[str, Any]:
+def _name(text: str) -> tuple[Any, ...]:
     form = names.match_name(text)
-    return {"match": form.match, "surname": form.surname, "given": form.given, "has_gaiji": form.has_gaiji}
+    return form.match, form.surname, form.given, form.has_gaiji
 
 
-def _kana(text: str) -> dict[str, Any]:
+def _kana(text: str) -> tuple[Any, ...]:
     form = kana.match_kana(text)
-    return {"match": form.match, "surname": form.surname, "given": form.given}
+    return form.match, form.surname, form.given
 
 
-def _address(text: str) -> dict[str, Any]:
+def _address(text: str) -> tuple[Any, ...]:
     form = addresses.match_address(text)
-    return {
-        "match": form.match,
-        "town": form.town,
-        "block": form.block,
-        "building": form.building,
-        "room": form.room,
-    }
+    return form.match, form.town, form.block, form.building, form.room
 
 
 # name → (function of one text and constants, number of constants, result)
@@ -121,6 +109,19 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
             )
 
 
+def _as_array(answers: Sequence[Any], result: pa.DataType) -> pa.Array:
+    """Answers as Arrow; tuples as a struct, column by column (ten times as fast as from mappings)."""
+    if not isinstance(result, pa.StructType):
+        return pa.array(answers, type=result)
+    nothing = (None,) * result.num_fields
+    columns = list(zip(*(nothing if answer is None else answer for answer in answers), strict=True)) or [()] * len(nothing)
+    return pa.StructArray.from_arrays(
+        [pa.array(column, type=field.type) for column, field in zip(columns, result, strict=True)],
+        fields=list(result),
+        mask=pa.array([answer is None for answer in answers], type=pa.bool_()),
+    )
+
+
 def _vectorised(function: Callable[..., Any], constants: int, result: pa.DataType) -> Callable[..., pa.Array]:
     def apply(values: Any, *settings: Any) -> pa.Array:
         """One vector (up to 2,048 values); the settings are read from its first row: they are constants."""
@@ -128,8 +129,8 @@ def _vectorised(function: Callable[..., Any], constants: int, result: pa.DataTyp
         constant = [setting[0].as_py() for setting in settings] if len(array) else []
         encoded = array.dictionary_encode()
         distinct: Sequence[str | None] = encoded.dictionary.to_pylist()
-        answers = pa.array([None if text is None else function(text, *constant) for text in distinct], type=result)
-        return answers.take(encoded.indices)
+        answers = [None if text is None else function(text, *constant) for text in distinct]
+        return _as_array(answers, result).take(encoded.indices)
 
     # DuckDB counts the parameters of what it is given
     if constants == 2:
