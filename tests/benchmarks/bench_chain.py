@@ -28,10 +28,12 @@ out = Path(sys.argv[2]); out.mkdir()
 for number, file in enumerate(sorted(Path(sys.argv[1]).rglob("*"))):
     if not file.is_file() or file.stat().st_size == 0 or file.suffix.lower() in (".xlsx", ".done"):
         continue
-    for encoding in ("windows-932-2000", "utf-8", "utf-16"):
+    wide = file.open("rb").read(2) in (b"\\xff\\xfe", b"\\xfe\\xff")
+    # strict first: read as CP932 with errors ignored, UTF-8 would quietly lose its lines
+    for encoding, careless in (("utf-16", True),) if wide else (("utf-8", False), ("windows-932-2000", True)):
         try:
             con.execute(f"copy (select * from read_csv(?, header = false, all_varchar = true, delim = '\\t', quote = '',"
-                        f" strict_mode = false, null_padding = true, ignore_errors = true, encoding = '{encoding}'))"
+                        f" strict_mode = false, null_padding = true, ignore_errors = {careless}, encoding = '{encoding}'))"
                         f" to '{out / str(number)}.parquet' (format parquet)", [str(file)])
             break
         except duckdb.Error:
