@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kodomo_platform.scoring.themes import Criterion, Feature, Theme, load_features, load_themes
 
 if TYPE_CHECKING:
+    from kodomo_platform.scoring.review import approve, approve_challengers, reject, retire, versions
     from kodomo_platform.scoring.scores import ScoreReport, ThemeReport, score
     from kodomo_platform.scoring.training import TrainingReport, train, training_dates
 
@@ -24,14 +25,24 @@ __all__ = [
     "Theme",
     "ThemeReport",
     "TrainingReport",
+    "approve",
+    "approve_challengers",
     "load_features",
     "load_themes",
+    "reject",
+    "retire",
     "score",
     "train",
     "training_dates",
+    "versions",
 ]
 
 _LAZY = {
+    "approve": "review",
+    "approve_challengers": "review",
+    "reject": "review",
+    "retire": "review",
+    "versions": "review",
     "ScoreReport": "scores",
     "ThemeReport": "scores",
     "score": "scores",

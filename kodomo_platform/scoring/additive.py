@@ -97,9 +97,7 @@ class AdditiveModel:
                 out[:, n] = np.where(absent, term.scores[0], term.scores[1] * position)
                 variance[:, n] = np.where(absent, term.std[0] ** 2, (term.std[1] * position) ** 2)
             else:
-                cells = tuple(
-                    _cells(values[name], cuts) for name, cuts in zip(term.features, term.cuts, strict=True)
-                )
+                cells = tuple(_cells(values[name], cuts) for name, cuts in zip(term.features, term.cuts, strict=True))
                 out[:, n] = term.scores[cells]
                 variance[:, n] = term.std[cells] ** 2
         return out * self.slope, variance * self.slope**2

@@ -64,9 +64,7 @@ def approved(code: str, theme: Theme) -> ApprovedModel | None:
         model = _from_mlflow(code, theme.key, approval.run_id, approval.artifact_sha256)
         note += " (fetched from MLflow)"
     if model.theme != theme.key:
-        raise ScoringError(
-            "the approved model answers another theme", where=f"municipality {code}, theme {theme.key}"
-        )
+        raise ScoringError("the approved model answers another theme", where=f"municipality {code}, theme {theme.key}")
     return ApprovedModel(model, str(approval.version), approval.run_id, approval.artifact_sha256, note)
 
 
@@ -79,9 +77,7 @@ def _from_mlflow(code: str, theme: str, run_id: str, sha256: str) -> AdditiveMod
         mlflow.set_tracking_uri(get_settings().mlflow_tracking_uri)
         with tempfile.TemporaryDirectory() as folder:
             data = Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=run_id, artifact_path="model/model.json", dst_path=folder
-                )
+                mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="model/model.json", dst_path=folder)
             ).read_bytes()
     except Exception as error:
         raise ScoringError(

@@ -122,7 +122,9 @@ def score(
     """
     themes, features = load_themes(), load_features()
     known = con.execute("select count(*) from marts.mart_child_features where as_of_date = ?", [as_of]).fetchone()
-    reference = con.execute("select count(*) from cfg.as_of where purpose = 'score' and as_of_date = ?", [as_of]).fetchone()
+    reference = con.execute(
+        "select count(*) from cfg.as_of where purpose = 'score' and as_of_date = ?", [as_of]
+    ).fetchone()
     if known == (0,) and reference == (0,):
         raise ScoringError(
             "there are no features at the date to score",
@@ -184,7 +186,10 @@ def _score_theme(
     }
     score_version = digest(versions)[:16]
     for component, value in versions.items():
-        con.execute("insert into marts.score_version values (?, ?, ?, ?, ?)", [score_version, theme.key, as_of, component, value])
+        con.execute(
+            "insert into marts.score_version values (?, ?, ?, ?, ?)",
+            [score_version, theme.key, as_of, component, value],
+        )
     table = evaluate(cohort, theme, model, features)
     shown = render(con, table, cohort, theme, model, features)
     known = _known_children(con, theme, as_of)
@@ -256,7 +261,16 @@ def _score_theme(
     ).fetchone()
     assert counts is not None
     return ThemeReport(
-        theme.key, counts[0], counts[1], counts[2], capacity, model.name, model_version, mlflow_run_id, score_version, note
+        theme.key,
+        counts[0],
+        counts[1],
+        counts[2],
+        capacity,
+        model.name,
+        model_version,
+        mlflow_run_id,
+        score_version,
+        note,
     )
 
 
@@ -380,7 +394,13 @@ def render(
     """
     rows, n_terms = table.contributions.shape
     if rows == 0:
-        return pa.table({"row": pa.array([], pa.int64()), "reasons": pa.array([], pa.string()), "rule_hits": pa.array([], pa.string())})
+        return pa.table(
+            {
+                "row": pa.array([], pa.int64()),
+                "reasons": pa.array([], pa.string()),
+                "rule_hits": pa.array([], pa.string()),
+            }
+        )
     slots = min(REASONS_SHOWN, n_terms)
     order = np.argsort(-np.abs(table.contributions), axis=1, kind="stable")[:, :slots]
     shown = np.round(np.take_along_axis(table.contributions, order, axis=1), 6)
@@ -422,7 +442,9 @@ def render(
             }
         ),
     )
-    con.register("_patterns", pa.table({"pattern": pa.array(np.arange(len(patterns))), "absent_json": pa.array(patterns)}))
+    con.register(
+        "_patterns", pa.table({"pattern": pa.array(np.arange(len(patterns))), "absent_json": pa.array(patterns)})
+    )
     hits, literal = [], {}
     for n, criterion in enumerate(theme.criteria):
         hits.append(np.asarray(holds(criterion.op, cohort.values[criterion.feature], criterion.value), dtype=bool))
@@ -435,7 +457,9 @@ def render(
                 "evidence": criterion.evidence,
             }
         )
-    con.register("_hits", pa.table({"row": pa.array(np.arange(rows)), **{f"h{n}": pa.array(hit) for n, hit in enumerate(hits)}}))
+    con.register(
+        "_hits", pa.table({"row": pa.array(np.arange(rows)), **{f"h{n}": pa.array(hit) for n, hit in enumerate(hits)}})
+    )
     listed = ", ".join(f"case when h{n} then $h{n} end" for n in range(len(hits)))
     try:
         result: pa.Table = con.execute(
@@ -443,8 +467,8 @@ def render(
             with spoken as (
                 select
                     s.row, s.slot, s.contribution, s.value_a, s.status_a, t.head, t.pair,
-                    {_sentence('ja')} as sentence_ja,
-                    {_sentence('en')} as sentence_en
+                    {_sentence("ja")} as sentence_ja,
+                    {_sentence("en")} as sentence_en
                 from _slots as s
                 inner join _terms as t on s.term = t.term
             ),
@@ -565,9 +589,7 @@ def _absence_patterns(
     distinct, inverse = np.unique(matrix, axis=0, return_inverse=True)
     texts = []
     for row in distinct:
-        absent = {
-            group: STATUSES[code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code != 1
-        }
+        absent = {group: STATUSES[code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code != 1}
         ja = "、".join(f"{_group_ja(group)}（{_ABSENT_JA[kind]}）" for group, kind in absent.items())
         en = ", ".join(f"{group} ({_ABSENT_EN[kind]})" for group, kind in absent.items())
         texts.append(

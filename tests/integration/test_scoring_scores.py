@@ -59,7 +59,8 @@ def make_marts(
             columns[f"{name}__status"] = np.where(rng.random(n) < 0.03, "blank", "present")
         con.register("_made", columns)
         picked = ", ".join(
-            f"case when {name}__status = 'present' then {name} end as {name}, {name}__status::varchar as {name}__status" for name in names
+            f"case when {name}__status = 'present' then {name} end as {name}, {name}__status::varchar as {name}__status"
+            for name in names
         )
         con.execute(
             f"create table marts.{table} as select child_id, as_of_date::date as as_of_date, household_id, sex, "
@@ -79,7 +80,9 @@ def make_marts(
 
 
 def town(*themes: str, code: str = "112241", capacity: int = 10) -> Any:
-    return SimpleNamespace(code=code, themes=[SimpleNamespace(key=t, capacity=capacity, display_mode="score") for t in themes])
+    return SimpleNamespace(
+        code=code, themes=[SimpleNamespace(key=t, capacity=capacity, display_mode="score") for t in themes]
+    )
 
 
 @pytest.fixture
@@ -133,9 +136,12 @@ def test_absent_source_is_said_and_undetermined_children_are_listed(con: duckdb.
     rows = con.execute(
         "select band, alert, undetermined_reason, reasons from marts.risk_scores where child_id < 'c000050'"
     ).fetchall()
-    assert len(rows) == con.execute(
-        "select count(*) from marts.mart_child_features where child_id < 'c000050' and coalesce(age_years between 6 and 18, true)"
-    ).fetchone()[0]
+    assert (
+        len(rows)
+        == con.execute(
+            "select count(*) from marts.mart_child_features where child_id < 'c000050' and coalesce(age_years between 6 and 18, true)"
+        ).fetchone()[0]
+    )
     assert {row[:3] for row in rows} == {("undetermined", False, "too_few_inputs")}
     assert all("保有なし" in row[3] for row in rows)
 

@@ -1,0 +1,308 @@
+"""Candidate models on a plain table: fit, mask, calibrate, measure. Knows no municipality, no theme, no MLflow.
+
+Used by `training` (feature marts) and by `bench` (any CSV). A table is a matrix with NaN for absent values, its column
+names, and blocks: columns of one source that go missing together.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kodomo_platform.scoring.additive import AdditiveModel, Floats, Term, logit
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+# Masked copies of every row and every block up to here; beyond, one random block per row says the same at a fraction.
+_ROWS_WITH_ALL_MASKS = 1_500
+# What one masked copy counts against its complete row: enough to learn to live without a source, too little to forget it.
+_MASK_WEIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows to learn from: ``x`` (rows, columns) with NaN = absent, ``y`` 0/1, ``group`` (household), ``weight``."""
+
+    x: Floats
+    y: Ints
+    names: tuple[str, ...]
+    blocks: Mapping[str, tuple[int, ...]]
+    group: npt.NDArray[Any]
+
+    def rows(self, chosen: npt.NDArray[Any]) -> Table:
+        """The chosen rows, by index or by condition."""
+        return Table(self.x[chosen], self.y[chosen], self.names, self.blocks, self.group[chosen])
+
+
+Predict = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted candidate: logits of rows, and its additive form if it has one."""
+
+    name: str
+    predict: Predict
+    model: AdditiveModel | None
+
+
+def masked(x: Floats, columns: Sequence[int]) -> Floats:
+    """``x`` with some columns wholly absent."""
+    out = x.copy()
+    out[:, list(columns)] = np.nan
+    return out
+
+
+def augmented(table: Table, seed: int) -> tuple[Floats, Ints, Floats]:
+    """The rows and their copies with each block masked in turn, with weights that count every row once."""
+    blocks = [np.array(columns) for columns in table.blocks.values() if len(columns)]
+    rows = len(table.y)
+    if not blocks:
+        return table.x, table.y, np.ones(rows)
+    if rows * len(blocks) <= _ROWS_WITH_ALL_MASKS:
+        copies = [masked(table.x, block.tolist()) for block in blocks]
+        each = _MASK_WEIGHT / len(blocks)
+    else:
+        rng = np.random.default_rng(seed)
+        choice = rng.integers(0, len(blocks), rows)
+        copy = table.x.copy()
+        for n, block in enumerate(blocks):
+            copy[np.ix_(choice == n, block)] = np.nan
+        copies = [copy]
+        each = _MASK_WEIGHT
+    x = np.vstack([table.x, *copies])
+    y = np.concatenate([table.y] * (1 + len(copies)))
+    weight = np.concatenate([np.ones(rows), np.full(rows * len(copies), each)])
+    return x, y, weight * (rows / weight.sum())
+
+
+def fit_logistic(table: Table, theme: str, *, seed: int = 0, strength: float = 0.05) -> Fitted:
+    """Regularised logistic regression with an indicator of absence per column."""
+    from sklearn.linear_model import LogisticRegression
+
+    x, y, weight = augmented(table, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column that is wholly absent has no percentiles
+        low, centre, high = np.nanpercentile(table.x, [1, 50, 99], axis=0)
+        spread = np.nanstd(table.x, axis=0)
+    centre = np.nan_to_num(centre)
+    low, high = np.where(np.isnan(low), centre, low), np.where(np.isnan(high), centre, high)
+    # a column that almost never differs from its usual value would be cut to a constant by percentiles
+    flat = low == high
+    low = np.where(
+        flat, np.nan_to_num(np.nanmin(np.where(np.isnan(table.x), np.inf, table.x), axis=0), posinf=0.0), low
+    )
+    high = np.where(
+        flat, np.nan_to_num(np.nanmax(np.where(np.isnan(table.x), -np.inf, table.x), axis=0), neginf=0.0), high
+    )
+    spread = np.where(np.nan_to_num(spread) < 1e-9, 1.0, spread)
+    absent = np.isnan(x)
+    position = (np.clip(np.where(absent, centre, x), low, high) - centre) / spread
+    design = np.hstack([position, absent.astype(float)])
+    regression = LogisticRegression(C=strength, max_iter=500)
+    regression.fit(design, y, sample_weight=weight)
+    coefficients = regression.coef_[0]
+    probability = regression.predict_proba(design)[:, 1]
+    curvature = (design.T * (weight * probability * (1 - probability))) @ design + np.eye(design.shape[1]) / strength
+    deviation = np.sqrt(np.maximum(np.diag(np.linalg.inv(curvature)), 0.0))
+    columns = table.x.shape[1]
+    terms = tuple(
+        Term(
+            (name,),
+            "linear",
+            ((float(low[n]), float(high[n]), float(centre[n])),),
+            np.array([coefficients[columns + n], coefficients[n] / spread[n]]),
+            np.array([deviation[columns + n], deviation[n] / spread[n]]),
+        )
+        for n, name in enumerate(table.names)
+    )
+    return _fitted("logistic", theme, table, float(regression.intercept_[0]), terms)
+
+
+def fit_ebm(table: Table, theme: str, *, seed: int = 0, bags: int = 8, interactions: int = 5) -> Fitted:
+    """Explainable Boosting Machine, small enough to be read: 8 bags, 5 interactions."""
+    from interpret.glassbox import ExplainableBoostingClassifier
+
+    x, y, weight = augmented(table, seed)
+    # a constant column carries nothing, and a wholly absent one has no bins
+    useful = [n for n in range(x.shape[1]) if len(np.unique(table.x[~np.isnan(table.x[:, n]), n])) > 1]
+    if not useful:
+        return _fitted("ebm", theme, table, logit(float(np.clip(table.y.mean(), 1e-6, 1 - 1e-6))), ())
+    machine = ExplainableBoostingClassifier(
+        feature_names=[table.names[n] for n in useful],
+        feature_types=["continuous"] * len(useful),
+        outer_bags=bags,
+        inner_bags=0,
+        interactions=interactions if len(useful) > 1 else 0,
+        max_bins=32,
+        max_interaction_bins=8,
+        learning_rate=0.05,
+        max_rounds=200,
+        min_samples_leaf=8,
+        smoothing_rounds=20,
+        early_stopping_rounds=20,
+        random_state=seed,
+        n_jobs=1,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        machine.fit(x[:, useful], y, sample_weight=weight)
+    terms = []
+    for features, scores, deviation in zip(
+        machine.term_features_, machine.term_scores_, machine.standard_deviations_, strict=True
+    ):
+        cuts = []
+        for feature in features:
+            levels = machine.bins_[feature]
+            level = levels[min(len(features), len(levels)) - 1]
+            cuts.append(tuple(float(cut) for cut in level))
+        # the library keeps one more cell per axis, for values of an unknown type; numbers never fall there
+        inside = tuple(slice(0, len(cut) + 2) for cut in cuts)
+        terms.append(
+            Term(
+                tuple(table.names[useful[feature]] for feature in features),
+                "steps",
+                tuple(cuts),
+                np.asarray(scores, dtype=float)[inside],
+                np.asarray(deviation, dtype=float)[inside],
+            )
+        )
+    return _fitted("ebm", theme, table, float(np.ravel(machine.intercept_)[0]), tuple(terms))
+
+
+def fit_boosting(table: Table, theme: str, *, seed: int = 0) -> Fitted:
+    """Histogram gradient boosting: a yardstick only, since its reasons do not add up."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    x, y, weight = augmented(table, seed)
+    trees = HistGradientBoostingClassifier(
+        max_iter=80,
+        learning_rate=0.06,
+        max_leaf_nodes=8,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+    # one thread: municipalities run side by side, and threads that wait for each other cost more than they bring
+    with threadpool_limits(limits=1):
+        trees.fit(x, y, sample_weight=weight)
+
+    def predict(rows: Floats) -> Floats:
+        with threadpool_limits(limits=1):
+            return np.asarray(trees.decision_function(rows), dtype=float)
+
+    return Fitted("boosting", predict, None)
+
+
+def blend(logistic: Fitted, ebm: Fitted, table: Table, theme: str) -> Fitted:
+    """Mean of logistic regression and EBM in log odds: still one sum of terms, steadier than either on few rows."""
+    first, second = logistic.model, ebm.model
+    assert first is not None and second is not None
+    terms = tuple(
+        Term(term.features, term.kind, term.cuts, term.scores / 2, term.std / 2)
+        for term in (*first.terms, *second.terms)
+    )
+    return _fitted("blend", theme, table, (first.intercept + second.intercept) / 2, terms)
+
+
+def _fitted(name: str, theme: str, table: Table, intercept: float, terms: tuple[Term, ...]) -> Fitted:
+    ranges = {}
+    for n, column in enumerate(table.names):
+        values = table.x[~np.isnan(table.x[:, n]), n]
+        if len(values):
+            ranges[column] = (float(values.min()), float(values.max()))
+    model = AdditiveModel(
+        name=name,
+        theme=theme,
+        features=table.names,
+        intercept=intercept,
+        terms=terms,
+        base_rate=float(np.clip(table.y.mean(), 1e-4, 0.9)),
+        ranges=ranges,
+    )
+
+    def predict(rows: Floats) -> Floats:
+        return model.logits({column: rows[:, n] for n, column in enumerate(table.names)})
+
+    return Fitted(name, predict, model)
+
+
+FITTERS: dict[str, Callable[..., Fitted]] = {"logistic": fit_logistic, "ebm": fit_ebm, "boosting": fit_boosting}
+
+
+def calibrate(logits: Floats, y: Ints) -> tuple[float, float]:
+    """Slope and shift of Platt's sigmoid, with a normal prior around (1, 0): few outcomes change little.
+
+    Prior deviations 0.5 (slope) and 1 (shift).
+    """
+    slope, shift = 1.0, 0.0
+    for _ in range(50):
+        probability = 1 / (1 + np.exp(-np.clip(slope * logits + shift, -30, 30)))
+        weight = probability * (1 - probability)
+        gradient = np.array([((probability - y) * logits).sum() + (slope - 1) / 0.25, (probability - y).sum() + shift])
+        hessian = np.array(
+            [
+                [(weight * logits**2).sum() + 4.0, (weight * logits).sum()],
+                [(weight * logits).sum(), weight.sum() + 1.0],
+            ]
+        )
+        step = np.linalg.solve(hessian, gradient)
+        slope, shift = float(slope - step[0]), float(shift - step[1])
+        if np.abs(step).max() < 1e-9:
+            break
+    # a slope below zero would turn the order round: then the model knows nothing and says the mean
+    return max(slope, 0.0), shift
+
+
+def folds_by_group(group: npt.NDArray[Any], y: Ints, folds: int, seed: int) -> Ints:
+    """Fold number per row; a household is never split, outcomes are spread evenly."""
+    rng = np.random.default_rng(seed)
+    names, index = np.unique(group, return_inverse=True)
+    positive = np.zeros(len(names))
+    np.add.at(positive, index, y)
+    order = np.lexsort((rng.random(len(names)), -(positive > 0).astype(int)))
+    fold = np.empty(len(names), dtype=np.int64)
+    fold[order] = np.arange(len(names)) % folds
+    return fold[index]
+
+
+def measures(y: Ints, probability: Floats, capacity: int | None = None) -> dict[str, float]:
+    """AUC, average precision, Brier, calibration error, and what counts in practice: results at capacity.
+
+    Never accuracy: with 2.6 % outcomes, "nobody" is 97.4 % accurate.
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    out = {
+        "auc": float(roc_auc_score(y, probability)) if 0 < y.sum() < len(y) else float("nan"),
+        "average_precision": float(average_precision_score(y, probability)) if y.sum() else float("nan"),
+        "brier": float(np.mean((probability - y) ** 2)),
+        "ece": calibration_error(y, probability),
+        "outcomes": float(y.sum()),
+        "rows": float(len(y)),
+        "prevalence": float(y.mean()),
+    }
+    if capacity is not None:
+        top = min(capacity, len(y))
+        found = float(y[np.argsort(-probability, kind="stable")[:top]].sum())
+        out["capacity"] = float(top)
+        out["precision_at_capacity"] = found / top
+        out["recall_at_capacity"] = found / max(float(y.sum()), 1.0)
+        out["lift_at_capacity"] = out["precision_at_capacity"] / max(out["prevalence"], 1e-12)
+        out["visits_per_outcome"] = top / found if found else float("nan")
+    return out
+
+
+def calibration_error(y: Ints, probability: Floats, bins: int = 10) -> float:
+    """Expected calibration error over bins of equal size: mean |observed − expected| share."""
+    order = np.argsort(probability, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    return float(sum(abs(y[part].mean() - probability[part].mean()) * len(part) for part in parts) / len(order))

@@ -1,0 +1,159 @@
+"""Champion against challenger, and the decision of a person: approve, reject, retire.
+
+The decision itself is kept by `operations`; here the version is looked up in MLflow, its floor and its bytes are checked,
+and the registry's aliases follow. No model approves itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kodomo_platform import operations
+from kodomo_platform.errors import ScoringError
+from kodomo_platform.scoring import artifacts
+from kodomo_platform.scoring.additive import read_model
+from kodomo_platform.scoring.themes import load_themes
+from kodomo_platform.scoring.training import _client, registered_name
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model version with what it measured."""
+
+    municipality: str
+    theme: str
+    version: str
+    candidate: str
+    run_id: str
+    artifact_sha256: str
+    floor: str
+    aliases: tuple[str, ...]
+    metrics: dict[str, float]
+    as_of_date: str
+
+    @property
+    def meets_floor(self) -> bool:
+        return self.floor == "met"
+
+
+def versions(code: str, theme: str) -> list[Version]:
+    """All registered versions of one theme, newest first."""
+    client = _client()
+    name = registered_name(code, theme)
+    try:
+        registered = client.get_registered_model(name)
+        found = client.search_model_versions(f"name = '{name}'")
+    except Exception:
+        return []
+    aliases: dict[str, list[str]] = {}
+    for alias, version in dict(registered.aliases or {}).items():
+        aliases.setdefault(str(version), []).append(alias)
+    out = []
+    for row in found:
+        run = client.get_run(row.run_id)
+        out.append(
+            Version(
+                code,
+                theme,
+                str(row.version),
+                row.tags.get("candidate", ""),
+                row.run_id,
+                row.tags.get("artifact_sha256", ""),
+                row.tags.get("floor", ""),
+                tuple(sorted(aliases.get(str(row.version), []))),
+                dict(run.data.metrics),
+                run.data.tags.get("as_of_date", ""),
+            )
+        )
+    return sorted(out, key=lambda version: -int(version.version))
+
+
+def _find(code: str, theme: str, version: str | None) -> Version:
+    if theme not in load_themes():
+        raise ScoringError(f"no theme named {theme}", expected=", ".join(sorted(load_themes())))
+    found = versions(code, theme)
+    for row in found:
+        if row.version == version or (version is None and "challenger" in row.aliases):
+            return row
+    raise ScoringError(
+        "no such model version" if version else "there is no challenger",
+        where=f"municipality {code}, theme {theme}",
+        expected=f"one of {', '.join(row.version for row in found)}" if found else "a trained version",
+        action="train first, or see `kodomo model list`",
+    )
+
+
+def review(code: str, theme: str) -> tuple[Version | None, Version | None]:
+    """(champion, challenger) of one theme; the champion is what `operations` says is approved."""
+    approval = operations.approved_model(code, theme)
+    found = versions(code, theme)
+    champion = next((row for row in found if approval is not None and row.version == str(approval.version)), None)
+    challenger = next((row for row in found if "challenger" in row.aliases and row != champion), None)
+    return champion, challenger
+
+
+def approve(
+    code: str, theme: str, version: str | None = None, *, by: str, reason: str, below_floor: bool = False
+) -> operations.Approval:
+    """Approve one version (None: the challenger), after checking its floor and its bytes.
+
+    Raises ScoringError below the floor unless ``below_floor`` (demonstrations only, and the record says so), and when
+    the file is not the one that was trained.
+    """
+    row = _find(code, theme, version)
+    if not row.meets_floor:
+        if not below_floor:
+            raise ScoringError(
+                f"the model is below the floor that was fixed beforehand ({row.floor})",
+                where=f"municipality {code}, theme {theme}, version {row.version}",
+                action="do not let it go live; the criteria go on scoring alone",
+            )
+        reason = f"{reason} [below the floor: {row.floor}]"
+    read_model(artifacts.model_path(code, theme, row.artifact_sha256), row.artifact_sha256)
+    approval = operations.approve_model(
+        code, theme, row.candidate, row.version, row.run_id, row.artifact_sha256, by, reason
+    )
+    _alias(code, theme, "champion", row.version)
+    return approval
+
+
+def approve_challengers(code: str, *, by: str, reason: str) -> list[operations.Approval]:
+    """For demonstrations: approve the challenger of every theme that has one, below the floor too, and say so."""
+    return [
+        approve(code, theme, row.version, by=by, reason=reason, below_floor=True)
+        for theme in load_themes()
+        for row in versions(code, theme)
+        if "challenger" in row.aliases and not _is_approved(code, theme, row.version)
+    ]
+
+
+def _is_approved(code: str, theme: str, version: str) -> bool:
+    approval = operations.approved_model(code, theme)
+    return approval is not None and str(approval.version) == version
+
+
+def reject(code: str, theme: str, version: str | None = None, *, by: str, reason: str) -> operations.Approval:
+    """Record that one version was looked at and refused."""
+    row = _find(code, theme, version)
+    return operations.reject_model(code, theme, row.candidate, row.version, row.run_id, row.artifact_sha256, by, reason)
+
+
+def retire(code: str, theme: str, *, by: str, reason: str) -> operations.Approval:
+    """Take the approved version out of use: from now on the criteria score alone."""
+    approval = operations.retire_model(code, theme, by, reason)
+    _alias(code, theme, "champion", None)
+    return approval
+
+
+def _alias(code: str, theme: str, alias: str, version: str | None) -> None:
+    """Follow the decision in the registry. The operations database decides; a registry out of reach changes nothing."""
+    client: Any = _client()
+    name = registered_name(code, theme)
+    try:
+        if version is None:
+            client.delete_registered_model_alias(name, alias)
+        else:
+            client.set_registered_model_alias(name, alias, version)
+    except Exception:
+        return

@@ -1,0 +1,624 @@
+"""Training of one theme's candidates on earlier dates, honest measurement on later ones, and the record in MLflow.
+
+Rows are children at earlier as-of dates; a label is an outcome within (as_of, as_of + horizon]. Children already known at
+the date are left out. Measured on dates later than all trained on, and on households not trained on. Nothing here decides
+what may score: a person approves (`review`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from kodomo_platform.errors import ScoringError
+from kodomo_platform.municipalities import Municipality
+from kodomo_platform.scoring import artifacts
+from kodomo_platform.scoring.additive import AdditiveModel, Floats, criteria_model, sigmoid
+from kodomo_platform.scoring.candidates import (
+    FITTERS,
+    Fitted,
+    Ints,
+    Table,
+    blend,
+    calibrate,
+    folds_by_group,
+    masked,
+    measures,
+)
+from kodomo_platform.scoring.scores import population_condition
+from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
+from kodomo_platform.settings import get_settings
+
+# Months before the run: the first three are tested on (their labels have come true), the others trained on. Twelve
+# months back is one horizon (six months) before the last test date, so that no label trained on reaches into the test.
+TRAINING_MONTHS = (6, 8, 10, 12, 13, 14, 16, 18)
+MIN_OUTCOMES = 5
+FOLDS = 3
+MAX_ROWS = 60_000
+SEED = 20221220
+TEMPLATE = Path(__file__).resolve().parents[2] / "mlflow" / "model_card.ja.html.j2"
+SHOWN = ("auc", "average_precision", "brier", "ece", "precision_at_capacity", "recall_at_capacity", "lift_at_capacity")
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """One training: the version registered, what it measured, and which floors it breaks."""
+
+    municipality: str
+    theme: str
+    mlflow_run_id: str
+    model_name: str
+    model_version: str
+    artifact_sha256: str
+    rows: int
+    outcomes: int
+    metrics: dict[str, float]
+    candidates: dict[str, dict[str, float]] = field(default_factory=dict)
+    masked: dict[str, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def training_dates(municipality: Municipality, as_of: dt.date) -> list[dt.date]:
+    """Earlier dates for ``cfg.as_of`` (purpose 'train'), oldest first: the same day of the month, at most the 28th."""
+    del municipality  # the dates are the same for all; the argument is the seam's
+    out = []
+    for months in TRAINING_MONTHS:
+        number = as_of.year * 12 + as_of.month - 1 - months
+        out.append(dt.date(number // 12, number % 12 + 1, min(as_of.day, 28)))
+    return sorted(out)
+
+
+def registered_name(code: str, theme: str) -> str:
+    """Name of the registered model in MLflow."""
+    return f"{code}-{theme}"
+
+
+def train(
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    theme: str,
+    as_of: dt.date,
+    *,
+    run_id: str = "",
+    code_version: str = "",
+) -> TrainingReport:
+    """Fit and measure all candidates of ``theme`` and register the chosen one as challenger.
+
+    Raises ScoringError when there are too few outcomes to learn from (the criteria then go on scoring alone), when the
+    labels look as if the future had leaked into a feature, or when MLflow cannot be reached.
+    """
+    themes, features = load_themes(), load_features()
+    if theme not in themes:
+        raise ScoringError(f"no theme named {theme}", expected=", ".join(sorted(themes)))
+    chosen_theme = themes[theme]
+    capacity = next((entry.capacity for entry in municipality.themes if entry.key == theme), chosen_theme.capacity)
+    data = load_training(con, chosen_theme, features, as_of)
+    where = f"municipality {municipality.code}, theme {theme}"
+    outcomes = int(data.table.y.sum())
+    if outcomes < MIN_OUTCOMES or outcomes == len(data.table.y):
+        raise ScoringError(
+            f"{outcomes} outcome(s) in {len(data.table.y)} rows are too few to learn from",
+            where=where,
+            expected=f"at least {MIN_OUTCOMES} rows with the outcome, and some without",
+            action="the criteria go on scoring alone; learn together with other municipalities, or wait for outcomes",
+        )
+    _refuse_leak(data, where)
+    held_out = _held_out(data, chosen_theme)
+    test = data.test & np.isfinite(held_out["ebm"])
+    y, group = data.table.y[test], data.table.group[test]
+    if not 0 < y.sum() < len(y):
+        raise ScoringError(
+            "all outcomes lie on one side of the test dates: nothing can be measured",
+            where=where,
+            expected="outcomes after the later as-of dates too",
+            action="the criteria go on scoring alone until there are",
+        )
+    dates = max(len(np.unique(data.as_of[test])), 1)
+    fold = folds_by_group(group, y, FOLDS, SEED)
+    probabilities = {name: _cross_calibrated(logits[test], y, fold) for name, logits in held_out.items()}
+    # capacity is a number per round: with several test dates in one list it counts once per date
+    results = {name: measures(y, p, capacity * dates) for name, p in probabilities.items()}
+    chosen = _choose(results)
+    slope, shift = calibrate(held_out[chosen][test], y)
+    final = _final(data.table, chosen, chosen_theme)
+    assert final.model is not None
+    model = replace(
+        final.model,
+        slope=slope,
+        shift=shift,
+        base_rate=float(np.clip(data.table.y.mean(), 1e-4, 0.5)),
+        extra_std=float(min(1.0 / np.sqrt(max(y.sum(), 1.0)), 1.0)),
+        facts={
+            "municipality": municipality.code,
+            "trained_as_of": as_of.isoformat(),
+            "rows": len(data.table.y),
+            "outcomes": outcomes,
+            "dataset_sha256": data.sha256,
+            "feature_hash": chosen_theme.feature_hash(features),
+        },
+    )
+    complete = float(np.mean((sigmoid(model.slope * final.predict(data.table.x[test]) + model.shift) - y) ** 2))
+    without = {
+        block: float(
+            np.mean((sigmoid(model.slope * final.predict(masked(data.table.x[test], columns)) + model.shift) - y) ** 2)
+        )
+        for block, columns in data.table.blocks.items()
+    }
+    interval = _bootstrap_auc(y, probabilities[chosen], group)
+    failures = _floor(chosen_theme, results[chosen], complete, without)
+    groups = _groups(data.sex[test], y, probabilities[chosen], capacity * dates)
+    metrics = dict(results[chosen]) | {"auc_low": interval[0], "auc_high": interval[1]}
+    report = _record(
+        municipality.code,
+        chosen_theme,
+        as_of,
+        run_id,
+        code_version,
+        data,
+        model,
+        chosen,
+        results,
+        metrics,
+        complete,
+        without,
+        failures,
+        groups,
+        interval,
+        probabilities,
+        y,
+        features,
+    )
+    return report
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of all training dates, which of them are test rows, and what describes them."""
+
+    table: Table
+    as_of: npt.NDArray[Any]
+    sex: npt.NDArray[Any]
+    test: npt.NDArray[np.bool_]
+    sha256: str
+
+
+def load_training(
+    con: duckdb.DuckDBPyConnection, theme: Theme, features: Mapping[str, Feature], as_of: dt.date
+) -> TrainingData:
+    """Training rows of ``theme``: labels within the horizon, known children left out, whole horizons only.
+
+    Above `MAX_ROWS` all outcomes and a fixed sample of the others are kept (the calibration is then on the sample's rate,
+    so the sample is drawn from whole households and the base rate is not changed: whole households are left out).
+    """
+    names = sorted(theme.features)
+    data = con.execute(
+        f"""
+        with rows as (
+            select
+                f.child_id, f.as_of_date, coalesce(f.household_id, f.child_id) as household, f.sex,
+                {", ".join("f." + name for name in names)}
+            from marts.mart_training_features as f
+            where {population_condition(theme).replace("is_", "f.is_").replace("age_years", "f.age_years")}
+                and f.as_of_date + interval {theme.horizon_months} month <= $as_of::date
+        ),
+        label as (
+            select distinct r.child_id, r.as_of_date
+            from rows as r
+            inner join marts.mart_outcome as o
+                on r.child_id = o.child_id and o.theme = $theme
+                and o.outcome_date > r.as_of_date
+                and o.outcome_date <= r.as_of_date + interval {theme.horizon_months} month
+        ),
+        known as (
+            select distinct r.child_id, r.as_of_date
+            from rows as r
+            inner join marts.mart_outcome as o
+                on r.child_id = o.child_id and o.theme = $theme
+                and o.outcome_date <= r.as_of_date
+                and o.outcome_date > r.as_of_date - interval {theme.outcome.known_months} month
+        ),
+        household as (
+            select household, row_number() over (order by md5(household)) as place, count(*) as n
+            from rows group by household
+        ),
+        kept as (
+            select household from household
+            qualify sum(n) over (order by place) <= {MAX_ROWS} or place <= 1
+        )
+        select r.*, (l.child_id is not null)::int as y
+        from rows as r
+        semi join kept as h on r.household = h.household
+        anti join known as k on r.child_id = k.child_id and r.as_of_date = k.as_of_date
+        left join label as l on r.child_id = l.child_id and r.as_of_date = l.as_of_date
+        order by r.as_of_date, r.child_id
+        """,
+        {"as_of": as_of, "theme": theme.key},
+    ).fetchnumpy()
+    x = np.column_stack(
+        [
+            np.asarray(np.ma.filled(np.ma.asarray(data[name], dtype=np.float64), np.nan), dtype=np.float64)
+            for name in names
+        ]
+    )
+    y = np.asarray(data["y"], dtype=np.int64)
+    blocks: dict[str, list[int]] = {}
+    for n, name in enumerate(names):
+        blocks.setdefault(features[name].group, []).append(n)
+    days = np.asarray(data["as_of_date"]).astype("datetime64[D]")
+    digest = hashlib.sha256()
+    digest.update("\0".join(names).encode())
+    for column in (data["child_id"], days.astype(str)):
+        digest.update("\0".join(map(str, column)).encode())
+    digest.update(np.ascontiguousarray(x).tobytes())
+    digest.update(np.ascontiguousarray(y).tobytes())
+    distinct = np.unique(days)
+    latest = distinct[-1] if len(distinct) else np.datetime64(as_of)
+    cutoff = latest - np.timedelta64(30 * theme.horizon_months - 5, "D")
+    earlier = days <= cutoff
+    # too short a history for both: then households alone keep training and test apart, and the record says so
+    test = days > cutoff if earlier.any() and y[earlier].sum() >= MIN_OUTCOMES else np.ones(len(y), dtype=bool)
+    table = Table(
+        x, y, tuple(names), {block: tuple(columns) for block, columns in blocks.items()}, np.asarray(data["household"])
+    )
+    return TrainingData(table, days, np.asarray(data["sex"]), test, digest.hexdigest())
+
+
+def _refuse_leak(data: TrainingData, where: str) -> None:
+    """A single feature that tells the outcome almost perfectly has seen it. Needs 20 outcomes to say so."""
+    from sklearn.metrics import roc_auc_score
+
+    y = data.table.y
+    if y.sum() < 20:
+        return
+    for n, name in enumerate(data.table.names):
+        values = data.table.x[:, n]
+        there = ~np.isnan(values)
+        if there.sum() < 50 or not 10 <= y[there].sum() < there.sum():
+            continue
+        auc = float(roc_auc_score(y[there], values[there]))
+        if max(auc, 1 - auc) > 0.985:
+            raise ScoringError(
+                f"feature {name} alone tells the outcome (AUC {max(auc, 1 - auc):.3f}): it must have seen the future",
+                where=where,
+                action="find where the feature reads events after the as-of date, and rebuild the marts",
+            )
+
+
+def _held_out(data: TrainingData, theme: Theme) -> dict[str, Floats]:
+    """Logits of the test rows by models that saw neither their household nor their date (NaN for other rows)."""
+    table = data.table
+    fold = folds_by_group(table.group, table.y, FOLDS, SEED)
+    learn = ~data.test if (~data.test).any() else np.ones(len(table.y), dtype=bool)
+    criteria = criteria_model(theme)
+    values = {name: table.x[:, n] for n, name in enumerate(table.names)}
+    out = {"criteria": criteria.logits(values)}
+    for name in (*FITTERS, "blend"):
+        out[name] = np.full(len(table.y), np.nan)
+    for part in range(FOLDS):
+        rows = table.rows(learn & (fold != part))
+        aside = np.flatnonzero(data.test & (fold == part))
+        if not len(aside) or not 0 < rows.y.sum() < len(rows.y):
+            continue
+        for name, fitter in FITTERS.items():
+            extra = {"bags": 3} if name == "ebm" else {}
+            out[name][aside] = fitter(rows, theme.key, seed=SEED + part, **extra).predict(table.x[aside])
+        out["blend"][aside] = (out["logistic"][aside] + out["ebm"][aside]) / 2
+    return out
+
+
+def _final(table: Table, chosen: str, theme: Theme) -> Fitted:
+    if chosen == "blend":
+        return blend(
+            FITTERS["logistic"](table, theme.key, seed=SEED),
+            FITTERS["ebm"](table, theme.key, seed=SEED),
+            table,
+            theme.key,
+        )
+    if chosen == "criteria":
+        model = criteria_model(theme)
+        position = {name: n for n, name in enumerate(table.names)}
+        return Fitted("criteria", lambda x: model.logits({name: x[:, n] for name, n in position.items()}), model)
+    return FITTERS[chosen](table, theme.key, seed=SEED)
+
+
+def _cross_calibrated(logits: Floats, y: Ints, fold: Ints) -> Floats:
+    """Probabilities whose calibration was fitted on the other folds' households."""
+    out = np.empty(len(y))
+    for part in range(FOLDS):
+        aside = fold == part
+        slope, shift = calibrate(logits[~aside], y[~aside])
+        out[aside] = sigmoid(slope * logits[aside] + shift)
+    return out
+
+
+def _choose(results: dict[str, dict[str, float]]) -> str:
+    """The EBM, unless another candidate with reasons that add up ranks clearly better (0.01 AUC on the same rows)."""
+    best = "ebm"
+    for name in ("blend", "logistic", "criteria"):
+        if results[name]["auc"] > results[best]["auc"] + 0.01:
+            best = name
+    return best
+
+
+def _floor(theme: Theme, measured: dict[str, float], complete: float, without: dict[str, float]) -> list[str]:
+    floor = theme.floor
+    failures = []
+    if measured["outcomes"] < floor.outcomes:
+        failures.append(f"結果の件数 {measured['outcomes']:.0f} < {floor.outcomes}")
+    if not measured["auc"] >= floor.auc:
+        failures.append(f"AUC {measured['auc']:.3f} < {floor.auc}")
+    if not measured["lift_at_capacity"] >= floor.lift_at_capacity:
+        failures.append(f"定員でのリフト {measured['lift_at_capacity']:.2f} < {floor.lift_at_capacity}")
+    if not measured["ece"] <= floor.calibration_error:
+        failures.append(f"較正誤差 {measured['ece']:.3f} > {floor.calibration_error}")
+    worst = max(without.values(), default=complete)
+    if complete > 0 and worst / complete > floor.masked_brier_ratio:
+        failures.append(f"資料が一つ欠けたときのBrierの比 {worst / complete:.2f} > {floor.masked_brier_ratio}")
+    return failures
+
+
+def _bootstrap_auc(y: Ints, probability: Floats, group: npt.NDArray[Any], draws: int = 100) -> tuple[float, float]:
+    """90 % interval of the AUC, resampling whole households (by weights, so that nothing is copied)."""
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(SEED)
+    names, index = np.unique(group, return_inverse=True)
+    values = []
+    for _ in range(draws):
+        weight = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[index]
+        if 0 < (weight * y).sum() < weight.sum():
+            values.append(roc_auc_score(y, probability, sample_weight=weight))
+    if not values:
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, [5, 95])
+    return float(low), float(high)
+
+
+def _groups(sex: npt.NDArray[Any], y: Ints, probability: Floats, capacity: int) -> list[dict[str, Any]]:
+    """Recall at capacity by sex; below ten outcomes it cannot be judged and is not shown."""
+    flagged = np.zeros(len(y), dtype=bool)
+    flagged[np.argsort(-probability, kind="stable")[:capacity]] = True
+    rows = []
+    for name in ("female", "male"):
+        inside = sex == name
+        outcomes = int(y[inside].sum())
+        recall = (
+            f"{(flagged & (y == 1))[inside].sum() / outcomes:.2f}" if outcomes >= 10 else "判断できません（10件未満）"
+        )
+        rows.append({"group": name, "rows": int(inside.sum()) if inside.sum() >= 10 else "10未満", "recall": recall})
+    return rows
+
+
+def _client() -> Any:
+    import mlflow
+
+    settings = get_settings()
+    settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+
+
+def _experiment(client: Any, name: str) -> str:
+    """Id of the experiment, created on first use; two municipalities may ask at once."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        settings = get_settings()
+        local = settings.mlflow_tracking_uri.startswith("sqlite")
+        location = (settings.mlflow_dir / "artifacts" / name.replace("/", "-")).as_uri() if local else None
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except Exception:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _record(
+    code: str,
+    theme: Theme,
+    as_of: dt.date,
+    run_id: str,
+    code_version: str,
+    data: TrainingData,
+    model: AdditiveModel,
+    chosen: str,
+    results: dict[str, dict[str, float]],
+    metrics: dict[str, float],
+    complete: float,
+    without: dict[str, float],
+    failures: list[str],
+    groups: list[dict[str, Any]],
+    interval: tuple[float, float],
+    probabilities: dict[str, Floats],
+    y: Ints,
+    features: Mapping[str, Feature],
+) -> TrainingReport:
+    path, sha256 = artifacts.keep(code, model)
+    tags = {
+        "municipality": code,
+        "theme": theme.key,
+        "as_of_date": as_of.isoformat(),
+        "dagster_run_id": run_id,
+        "code_version": code_version,
+        "dataset_sha256": data.sha256,
+        "artifact_sha256": sha256,
+        "feature_hash": theme.feature_hash(dict(features)),
+        "criteria_hash": theme.criteria_hash,
+        "chosen": chosen,
+        "floor": "met" if not failures else "broken: " + "; ".join(failures),
+        "split": "later dates and other households" if not data.test.all() else "other households only",
+    }
+    try:
+        client = _client()
+        experiment = _experiment(client, f"{code}/{theme.key}")
+        parent = client.create_run(experiment, run_name=f"{theme.key} {as_of}", tags=tags)
+        parent_id = str(parent.info.run_id)
+        params = {
+            "horizon_months": theme.horizon_months,
+            "rows": len(data.table.y),
+            "features": len(data.table.names),
+            "seed": SEED,
+        }
+        _log(client, parent_id, metrics | {f"masked_brier.{k}": v for k, v in without.items()}, params)
+        for name, values in results.items():
+            nested = client.create_run(
+                experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent_id, "candidate": name}
+            )
+            _log(client, nested.info.run_id, values, {"candidate": name})
+            client.set_terminated(nested.info.run_id)
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder)
+            (out / "model").mkdir()
+            (out / "model" / "model.json").write_bytes(path.read_bytes())
+            (out / "model" / "signature.json").write_text(
+                json.dumps(
+                    {"inputs": [{"name": n, "type": "double"} for n in data.table.names], "output": "probability"}
+                ),
+                encoding="utf-8",
+            )
+            card = _card(
+                code,
+                theme,
+                as_of,
+                data,
+                model,
+                chosen,
+                results,
+                complete,
+                without,
+                failures,
+                groups,
+                interval,
+                features,
+            )
+            (out / "model_card.html").write_text(card, encoding="utf-8")
+            _figures(out, y, probabilities, chosen)
+            client.log_artifacts(parent_id, str(out))
+        client.set_terminated(parent_id)
+        name = registered_name(code, theme.key)
+        try:
+            client.get_registered_model(name)
+        except Exception:
+            client.create_registered_model(name, tags={"municipality": code, "theme": theme.key})
+        version = client.create_model_version(
+            name,
+            source=f"{parent.info.artifact_uri}/model",
+            run_id=parent_id,
+            tags={"artifact_sha256": sha256, "candidate": chosen, "floor": tags["floor"]},
+        )
+        client.set_registered_model_alias(name, "challenger", version.version)
+    except ScoringError:
+        raise
+    except Exception as error:
+        raise ScoringError(
+            f"the training could not be recorded in MLflow ({type(error).__name__})",
+            where=f"municipality {code}, theme {theme.key}",
+            action="see that the MLflow server or database can be reached; scoring goes on with the approved model",
+        ) from error
+    return TrainingReport(
+        code,
+        theme.key,
+        parent_id,
+        chosen,
+        str(version.version),
+        sha256,
+        len(data.table.y),
+        int(data.table.y.sum()),
+        {key: value for key, value in metrics.items() if np.isfinite(value)},
+        results,
+        without,
+        failures,
+    )
+
+
+def _log(client: Any, run_id: str, metrics: Mapping[str, float], params: Mapping[str, Any]) -> None:
+    import time
+
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items() if np.isfinite(value)],
+        params=[Param(key, str(value)) for key, value in params.items()],
+    )
+
+
+def _card(
+    code: str,
+    theme: Theme,
+    as_of: dt.date,
+    data: TrainingData,
+    model: AdditiveModel,
+    chosen: str,
+    results: dict[str, dict[str, float]],
+    complete: float,
+    without: dict[str, float],
+    failures: list[str],
+    groups: list[dict[str, Any]],
+    interval: tuple[float, float],
+    features: Mapping[str, Feature],
+) -> str:
+    """The model card in Japanese, as HTML that loads nothing from outside."""
+    from jinja2 import Environment
+
+    important = sorted(
+        (
+            ("×".join(features[name].label_ja for name in term.features), term.importance * model.slope)
+            for term in model.terms
+        ),
+        key=lambda pair: -pair[1],
+    )[:12]
+    template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        code=code,
+        theme=theme,
+        as_of=as_of,
+        chosen=chosen,
+        dataset_sha256=data.sha256,
+        metrics=results,
+        shown=SHOWN,
+        masked=without,
+        complete=complete,
+        failures=failures,
+        groups=groups,
+        interval=interval,
+        important=important,
+    )
+
+
+def _figures(folder: Path, y: Ints, probabilities: dict[str, Floats], chosen: str) -> None:
+    """Precision-recall, calibration and capacity curves of the candidates, as one PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from sklearn.metrics import precision_recall_curve
+
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    for name, probability in probabilities.items():
+        width = 2.5 if name == chosen else 1.0
+        precision, recall, _ = precision_recall_curve(y, probability)
+        left.plot(recall, precision, label=name, linewidth=width)
+        order = np.argsort(-probability, kind="stable")
+        right.plot(np.arange(1, len(y) + 1), np.cumsum(y[order]) / max(y.sum(), 1), linewidth=width, label=name)
+    parts = np.array_split(np.argsort(probabilities[chosen], kind="stable"), min(10, len(y)))
+    middle.plot([probabilities[chosen][p].mean() for p in parts], [y[p].mean() for p in parts], marker="o")
+    limit = max(middle.get_xlim()[1], middle.get_ylim()[1])
+    middle.plot([0, limit], [0, limit], linestyle=":", color="grey")
+    left.set(xlabel="recall", ylabel="precision", title="precision and recall")
+    middle.set(xlabel="predicted", ylabel="observed", title=f"calibration: {chosen}")
+    right.set(xlabel="children looked at", ylabel="share of outcomes found", title="by capacity")
+    right.legend(fontsize=7)
+    figure.savefig(folder / "curves.png", dpi=80)

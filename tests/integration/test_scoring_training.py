@@ -1,0 +1,86 @@
+"""Training against a real DuckDB, MLflow and operations database: recorded, approved, scored; altered files refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from kodomo_platform import operations
+from kodomo_platform.errors import KodomoError, ScoringError
+from kodomo_platform.scoring import approve, approve_challengers, retire, score, train, training_dates, versions
+from kodomo_platform.scoring.artifacts import model_path
+from kodomo_platform.warehouse import connect
+
+_spec = importlib.util.spec_from_file_location("scores_fixture", Path(__file__).with_name("test_scoring_scores.py"))
+assert _spec is not None and _spec.loader is not None
+made = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made)
+AS_OF: dt.date = made.AS_OF
+# MLflow's own code uses calls that SQLAlchemy and others have deprecated
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture
+def con(home: Path) -> Any:
+    con = connect(":memory:")
+    made.make_marts(con, 200, training_dates(made.town(), AS_OF))
+    yield con
+    con.close()
+    operations.close()
+
+
+def test_training_is_recorded_and_only_an_approved_version_scores(con: duckdb.DuckDBPyConnection) -> None:
+    town = made.town("school_refusal")
+    report = train(con, town, "school_refusal", AS_OF, run_id="dagster-1", code_version="abc")
+    assert report.metrics["auc"] > 0.6
+    assert set(report.candidates) == {"criteria", "logistic", "ebm", "boosting", "blend"}
+    assert score(con, town, AS_OF, "run-1", "abc").themes[0].model_name == "criteria"
+    with pytest.raises(KodomoError):
+        approve("112241", "school_refusal", by="reviewer", reason="")
+    approve_challengers("112241", by="demo", reason="demonstration")
+    scored = score(con, town, AS_OF, "run-2", "abc").themes[0]
+    assert (scored.model_name, scored.mlflow_run_id) == (report.model_name, report.mlflow_run_id)
+    for value, reasons in con.execute("select score, reasons from marts.risk_scores").fetchall():
+        import math
+
+        total = sum(entry["contribution"] for entry in json.loads(reasons))
+        assert math.isclose(total, math.log(value / (1 - value)), abs_tol=1e-9)
+    assert {"challenger", "champion"} <= set(versions("112241", "school_refusal")[0].aliases)
+
+    # a model file that was altered after approval is refused, not replaced by something else
+    file = model_path("112241", "school_refusal", report.artifact_sha256)
+    good = file.read_bytes()
+    file.write_bytes(good.replace(b'"intercept":', b'"intercept": '))
+    with pytest.raises(ScoringError, match="not the one that was approved"):
+        score(con, town, AS_OF, "run-3", "abc")
+    # a lost copy is fetched again from MLflow
+    file.unlink()
+    assert score(con, town, AS_OF, "run-4", "abc").themes[0].model_name == report.model_name
+    retire("112241", "school_refusal", by="reviewer", reason="test over")
+    assert score(con, town, AS_OF, "run-5", "abc").themes[0].model_name == "criteria"
+
+
+def test_no_outcomes_is_a_clear_statement(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("delete from marts.mart_outcome")
+    with pytest.raises(ScoringError, match="too few to learn from"):
+        train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+
+
+def test_a_planted_leak_is_found(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        "update marts.mart_training_features set counselling_12m = (child_id in "
+        "(select child_id from marts.mart_outcome o where o.outcome_date > as_of_date "
+        "and o.outcome_date <= as_of_date + interval 6 month))::int * 10"
+    )
+    with pytest.raises(ScoringError, match="must have seen the future"):
+        train(con, made.town("school_refusal"), "school_refusal", AS_OF)
