@@ -8,6 +8,7 @@ Names, addresses and numbers of the child are not part of the answer: a row is n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -220,16 +221,23 @@ def _features(
     catalog, defined = load_catalog(), feature_definitions()
     steps = []
     for reason in reasons:
-        feature = str(reason.get("item", ""))
-        definition = defined.get(feature, {})
-        keys = [str(key) for key in definition.get("items", [])]
+        # scoring gives the catalogue item in `item` and its own name in `feature`
+        name = str(reason.get("feature") or reason.get("item", ""))
+        # an interaction names both of its features; base, remainder and the list of absent inputs name none
+        parts = [part for part in re.split(r"\s*[×&:]\s*", name) if part in defined]
+        keys = sorted({str(key) for part in parts for key in defined[part].get("items", [])})
+        labels = {
+            language: " × ".join(str(defined[part][f"label_{language}"]) for part in parts)
+            or str(reason.get(f"label_{language}") or reason.get(f"sentence_{language}") or name)
+            for language in ("ja", "en")
+        }
         steps.append(
             FeatureStep(
-                feature=feature,
-                label_ja=str(definition.get("label_ja", reason.get("label_ja", feature))),
-                label_en=str(definition.get("label_en", reason.get("label_en", feature))),
-                value=_plain(values.get(feature, reason.get("value"))),
-                status=str(values.get(f"{feature}__status") or reason.get("status") or ""),
+                feature=name,
+                label_ja=labels["ja"],
+                label_en=labels["en"],
+                value=_plain(values.get(name, reason.get("value"))),
+                status=str(values.get(f"{name}__status") or reason.get("status") or ""),
                 contribution=reason.get("contribution"),
                 sources=sorted({key.rpartition(".")[0] for key in keys}),
                 items=[_lawful(catalog.items[key]) for key in keys if key in catalog.items],
@@ -427,9 +435,11 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
     branch = root.add(f"[bold]{word('features')}[/bold]")
     for feature in tree.features:
         status = _STATUS.get(feature.status, (feature.status, feature.status))[side]
-        shown = f"{word('absent')}: {status}" if feature.value is None else f"{feature.value}"
+        shown = f" = {feature.value}" if feature.value is not None else ""
+        if feature.value is None and feature.status != "present":
+            shown = f" = {word('absent')}: {status}"
         weight = "" if feature.contribution is None else f" ({feature.contribution:+.3f})"
-        node = branch.add(f"{label(feature)} = {escape(shown)}{weight}")
+        node = branch.add(f"{label(feature)}{escape(shown)}{weight}")
         for item in feature.items:
             leaf = node.add(f"{label(item)} [dim]{item.key}[/dim]")
             leaf.add(f"{word('law')}: {escape(item.legal_basis)}")

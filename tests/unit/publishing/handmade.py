@@ -36,7 +36,13 @@ class Town:
 def reasons() -> str:
     return json.dumps(
         [
-            {"item": "absent_rate_3m", "value": 12, "status": "present", "contribution": 0.8},
+            {
+                "item": "education.attendance.absent_days",
+                "feature": "absent_rate_3m",
+                "value": 12,
+                "status": "present",
+                "contribution": 0.8,
+            },
             {"item": "health_room_3m", "value": 0, "status": "present", "contribution": -0.1},
             {"item": "consultations_12m", "value": None, "status": "not_linked", "contribution": 0.0},
         ]
