@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+# a second record of one child in one source (a pupil of two schools) must be this certain
+SECOND_RECORD_BITS = 20.0
 LINK = "link"
 REVIEW = "review"
 APART = "apart"
@@ -95,7 +97,7 @@ class Assignment:
         first, second = self._cluster(self.find(left)), self._cluster(self.find(right))
         return any(node in first.forbidden for node in second.members) if first.forbidden else False
 
-    def objection(self, left: int, right: int, *, likeness: bool) -> str:
+    def objection(self, left: int, right: int, *, likeness: bool, weight: float = 0.0) -> str:
         """Why the two may not be one person, or an empty string.
 
         ``likeness``: the pair rests on likeness alone, so that the stricter rules hold.
@@ -106,13 +108,13 @@ class Assignment:
         a, b = self._cluster(one), self._cluster(two)
         if self.forbidden(left, right):
             return "decided_different"
-        if not likeness:
-            return "two_register_records" if a.registers + b.registers > 1 else ""
-        if a.registers + b.registers > 1:
+        if a.registers and b.registers:
             return "two_register_records"
-        if len(a.numbers | b.numbers) > 1:
+        if not likeness:
+            return ""
+        if a.numbers and b.numbers and not a.numbers & b.numbers:
             return "two_numbers"
-        if a.sources & b.sources:
+        if a.sources & b.sources and weight < SECOND_RECORD_BITS:
             return "two_records_of_one_source"
         if any(names_contradict(x, y) for x in a.names for y in b.names):
             return "names_contradict"
@@ -163,7 +165,7 @@ def assign(
         if decision == "same" and not state.forbidden(left, right):
             state.union(left, right)
 
-    for pair in pairs:
+    for pair in sorted(pairs, key=lambda p: p.kind != "register_return"):
         if pair.kind in {"number", "exact", "register_return"}:
             objection = (
                 ""
@@ -194,7 +196,7 @@ def assign(
         if pair.given_level < 2:
             pair.outcome, pair.why = REVIEW, "given_name_not_agreed"
             continue
-        objection = state.objection(pair.left, pair.right, likeness=True)
+        objection = state.objection(pair.left, pair.right, likeness=True, weight=pair.weight)
         if objection:
             pair.outcome, pair.why = (APART if objection == "decided_different" else REVIEW), objection
             continue
@@ -239,7 +241,7 @@ def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], 
         (p for p in pairs if p.outcome == REVIEW), key=lambda p: (p.kind == "probabilistic", -p.weight, p.left, p.right)
     ):
         if frozenset((pair.left, pair.right)) in known or state.find(pair.left) == state.find(pair.right):
-            pair.outcome = APART if state.find(pair.left) != state.find(pair.right) else LINK
+            pair.outcome = APART
             continue
         if pair.kind in {"conflict", "register_duplicate"}:
             continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
 from kodomo_platform.linkage.evidence import Comparison, comparisons, dotted
 from kodomo_platform.linkage.model import SPLINK_COLUMNS, TERM_COLUMNS, LinkageModel, load_model, splink_settings
-from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
+from kodomo_platform.linkage.preparation import BLOCKS, DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,8 +81,11 @@ def link_records(
 
 def _nodes(con: duckdb.DuckDBPyConnection) -> tuple[list[Node], dict[tuple[str, str], int]]:
     rows = con.execute(
-        "select is_register, source, case when is_register then source_record_id else resident_number end, "
-        "given_match, given_kana_match, source_record_id from lnk_prepared order by rid"
+        # a number that the register does not know is mistyped or outdated: it proves nothing against a link
+        "select p.is_register, p.source, case when p.is_register then p.source_record_id "
+        "when r.source_record_id is not null then p.resident_number end, "
+        "p.given_match, p.given_kana_match, p.source_record_id from lnk_prepared as p "
+        "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number order by p.rid"
     ).fetchall()
     nodes = [Node(*row[:5]) for row in rows]
     return nodes, {(row[1], row[5]): place for place, row in enumerate(rows)}
@@ -148,10 +151,19 @@ def _register_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
             from children as l
             join children as r on l.birth_date = r.birth_date and l.rid < r.rid
                 and (l.name_match = r.name_match or l.kana_match = r.kana_match)
-                and l.household_number is distinct from r.household_number
+            union
+            -- no household has two children of one name: an unknown birth date does not matter there
+            select l.rid, r.rid, false, {_level_columns()}
+            from lnk_prepared as l
+            join lnk_prepared as r on l.household_number = r.household_number and l.name_match = r.name_match
+                and l.kana_match = r.kana_match and l.rid < r.rid
+                and l.relationship in ('child', 'grandchild') and r.relationship in ('child', 'grandchild')
+            where l.is_register and r.is_register and (not l.birth_exact or not r.birth_exact)
         )
-        select left_rid - 1, right_rid - 1, given_name, in_turn and given_name >= 4 and household >= 3
-        from levels where given_name >= 3 and sex <> 0 and (in_turn or household >= 6) order by 1, 2
+        select left_rid - 1, right_rid - 1, max(given_name),
+            bool_or(given_name >= 4 and sex <> 0 and birth_date <> 0 and (household >= 6 or (in_turn and household >= 3)))
+        from levels
+        where given_name >= 3 and sex <> 0 and (in_turn or household >= 6) group by 1, 2 order by 1, 2
         """
     ).fetchall()
     return [
@@ -190,7 +202,8 @@ def _exact_pairs(con: duckdb.DuckDBPyConnection, linked: set[int]) -> list[Pair]
         select left_rid - 1, right_rid - 1, given_name from counted
         where given_name in (3, 4, 5) and sex <> 0 and household >= 5 and register_candidates = 1
             and (source_candidates = 1 or source not in {DUPLICATE_FREE!r})
-            and (number is null or number = register_number)
+            and (number is null or number = register_number or number not in (
+                select source_record_id from lnk_prepared where is_register))
         order by 1, 2
         """
     ).fetchall()
@@ -203,6 +216,17 @@ def _mark(con: duckdb.DuckDBPyConnection, linked: set[int]) -> None:
     con.register("lnk_linked_rows", pa.table({"rid": pa.array(sorted(rid + 1 for rid in linked), pa.int32())}))
     con.execute("create or replace temp table lnk_linked as select rid from lnk_linked_rows")
     con.unregister("lnk_linked_rows")
+
+
+def _has_candidates(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether any record that is left shares a block with another one."""
+    shared = " or ".join(
+        f"exists (select 1 from lnk_compared as l join lnk_compared as r on l.{block} = r.{block} "
+        "and l.rid <> r.rid where l.is_left)"
+        for block in BLOCKS
+    )
+    (found,) = con.execute(f"select {shared}").fetchone() or (False,)
+    return bool(found)
 
 
 def _splink_pairs(
@@ -229,6 +253,8 @@ def _splink_pairs(
         logging.getLogger(__name__).warning(
             "%d blocks of records share a value that says nothing about a person and were not compared", dropped
         )
+    if not _has_candidates(con):
+        return [], dropped
     (people,) = con.execute(
         "select greatest(count(*) filter (is_register), count(*) / 2) from lnk_compared"
     ).fetchone() or (0,)

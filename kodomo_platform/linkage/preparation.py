@@ -28,6 +28,9 @@ BLOCK_CAP = 400
 # a number that so many records of one source share is a placeholder
 NUMBER_CAP = 4
 
+# a birth date that such a share of a source bears is a placeholder (one day is 1/6570 of childhood)
+DATE_SHARE = 0.05
+
 BLOCKS = {
     "b_given_birth": "given_match || '|' || birth_date",
     "b_kana_birth": "given_kana_match || '|' || birth_date",
@@ -62,6 +65,39 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                     or birth_date <= (select max(as_of_date) from cfg.run) - interval {ADULT_AGE} year)
             group by household_number
         ),
+        -- kanji in the kana column and kana in the name column: the columns were swapped where it was typed
+        swapped as (
+            select * replace (
+                case when is_swapped then kana_match else name_match end as name_match,
+                case when is_swapped then surname_kana_match else surname_match end as surname_match,
+                case when is_swapped then given_kana_match else given_match end as given_match,
+                case when is_swapped then null else kana_match end as kana_match,
+                case when is_swapped then null else surname_kana_match end as surname_kana_match,
+                case when is_swapped then null else given_kana_match end as given_kana_match
+            )
+            from (
+                select *, coalesce(
+                    regexp_matches(kana_match, '[一-龥々〆]') and not regexp_matches(name_match, '[一-龥々〆]'), false
+                ) as is_swapped
+                from {identity}
+            )
+        ),
+        -- a date that a large part of a source shares is a placeholder, as is one that nobody alive can have
+        placeholder_dates as (
+            select source, birth_date
+            from (select source, birth_date, count(*) as n, sum(count(*)) over (partition by source) as total
+                from {identity} where birth_date is not null group by source, birth_date)
+            where (n > 20 and n > total * {DATE_SHARE}) or birth_date <= date '1900-01-01'
+        ),
+        dated as (
+            select s.* replace (
+                case when d.source is null then s.birth_date end as birth_date,
+                case when d.source is null then s.birth_date__earliest end as birth_date__earliest,
+                case when d.source is null then s.birth_date__latest end as birth_date__latest
+            )
+            from swapped as s
+            left join placeholder_dates as d on d.source = s.source and d.birth_date = s.birth_date
+        ),
         forms as (
             select
                 i.source, i.source_record_id,
@@ -92,7 +128,7 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                     as guardians,
                 i.became_resident_on, i.left_on,
                 i.birth_date__latest as birth_possible
-            from {identity} as i left join adults as a on a.household_number = i.household_number
+            from dated as i left join adults as a on a.household_number = i.household_number
         ),
         numbers as (
             select source, resident_number from forms where resident_number is not null and not is_register
