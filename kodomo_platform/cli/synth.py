@@ -22,9 +22,9 @@ def synth(
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 1,
     quality: Annotated[str, typer.Option("--quality", help="clean, typical or bad.")] = "typical",
     extracts: Annotated[int, typer.Option("--extracts", help="Monthly extracts, the last one at --end.")] = 1,
-    end: Annotated[
-        datetime, typer.Option("--end", formats=["%Y-%m-%d"], help="Date of the last extract.")
-    ] = datetime(2026, 10, 1),  # noqa: DTZ001 - a calendar day
+    end: Annotated[datetime, typer.Option("--end", formats=["%Y-%m-%d"], help="Date of the last extract.")] = datetime(
+        2026, 10, 1
+    ),
     home: Home = None,
     as_json: Json = False,
 ) -> None:

@@ -38,7 +38,8 @@ def graded(value: npt.NDArray[Any], cuts: list[float], labels: list[str]) -> Tex
 
 def random_day(rng: np.random.Generator, month: npt.NDArray[np.datetime64], span: int = 28) -> Days:
     """A day inside each month."""
-    return (month.astype("datetime64[D]") + rng.integers(0, span, len(month)).astype("timedelta64[D]")).astype("datetime64[D]")
+    day = month.astype("datetime64[D]") + rng.integers(0, span, len(month)).astype("timedelta64[D]")
+    return np.asarray(day, dtype="datetime64[D]")
 
 
 class Shared:
@@ -93,15 +94,19 @@ class Shared:
             strain = self.school[at, k]
             # about 5 days of absence a year for an ordinary child (influenza months more)
             season = 1.5 if number in (12, 1, 2) else 0.9
-            rate = 0.45 * sturdy[at] * season * share + 3.4 * strain**1.6 * share
+            rate = 0.40 * sturdy[at] * season * share + 3.4 * strain**1.6 * share
             absent = rng.poisson(rate).astype(float)
             gone = np.asarray(refusal_on[at] <= middle, dtype=bool)
             refused = rng.binomial(days, depth[at])
             absent = np.where(gone, np.maximum(absent, refused), absent)
             absent = np.minimum(absent, days)
             present = days - absent
-            late = np.minimum(rng.poisson((0.25 * late_habit[at] + 1.6 * strain + 2.6 * self.care[at, k]) * share), present)
-            early = np.minimum(rng.poisson((0.12 * late_habit[at] + 1.0 * strain + 0.8 * self.care[at, k]) * share), present)
+            late = np.minimum(
+                rng.poisson((0.25 * late_habit[at] + 1.6 * strain + 2.6 * self.care[at, k]) * share), present
+            )
+            early = np.minimum(
+                rng.poisson((0.12 * late_habit[at] + 1.0 * strain + 0.8 * self.care[at, k]) * share), present
+            )
             rows.append(at)
             index_of_month.append(np.full(len(at), k, dtype=np.int64))
             columns.append((np.full(len(at), float(days)), absent, late.astype(float), early.astype(float)))
@@ -160,8 +165,24 @@ def _with_seen(frame: Frame, seen: View) -> None:
     frame.tags["variant"] = seen.variant
 
 
+class Lasting:
+    """Draws that belong to the person, so that a system knows the same of a child in each of its extracts."""
+
+    def __init__(self, world: World, source: str, person: Ints) -> None:
+        self._world, self._source, self._person = world, source, person
+        self._calls = 0
+
+    def random(self, size: int) -> npt.NDArray[np.float64]:
+        """``size`` numbers in [0, 1): per person where the size is that of the persons."""
+        self._calls += 1
+        rng = self._world.rng(self._source, "view", str(self._calls))
+        if size == len(self._person):
+            return rng.random(self._world.children)[self._person]
+        return rng.random(size)
+
+
 def _identity(world: World, source: str, encoding: str | None, person: Ints, at: Days | np.datetime64) -> Frame:
-    rng = world.rng(source, "view", str(np.max(at)))
+    rng: Any = Lasting(world, source, person) if np.ndim(at) == 0 else world.rng(source, "view")
     seen = view(world, person, source, encoding, at, rng)
     habit = HABITS[source]
     p = world.people
@@ -228,7 +249,10 @@ def resident_register(world: World, shared: Shared, at: np.datetime64, encoding:
     person = np.concatenate([person, again])
     rng = world.rng("resident.register", "view")
     seen = view(world, person, "resident.register", encoding, at, rng)
-    away = (p.resident_since[person] - rng.integers(200, 1200, len(person)).astype("timedelta64[D]")).astype("datetime64[D]")
+    rng = world.rng("resident.register", "history")
+    away = (p.resident_since[person] - rng.integers(200, 1200, p.count)[person].astype("timedelta64[D]")).astype(
+        "datetime64[D]"
+    )
     left = np.where(closed, np.maximum(away, p.birth[person] + 30 * DAY), p.left_on[person]).astype("datetime64[D]")
     left[left >= at] = NEVER
     reason = np.where(closed, "moved_out", p.left_reason[person]).astype(object)
@@ -245,7 +269,7 @@ def resident_register(world: World, shared: Shared, at: np.datetime64, encoding:
     adults = ~p.child[person]
     # a former surname stands in the register on request alone (住民基本台帳法施行令, since 2019)
     former = np.where(
-        adults & ~np.isnat(changed) & (rng.random(len(person)) < 0.15), p.surname_old[person], ""
+        adults & ~np.isnat(changed) & (rng.random(p.count)[person] < 0.15), p.surname_old[person], ""
     ).astype(object)
     number = np.where(closed, p.resident_number_old[person], p.resident_number[person]).astype(object)
     hidden = homes.hidden[p.household[person]]
@@ -284,11 +308,15 @@ def resident_moves(world: World, shared: Shared, at: np.datetime64, encoding: st
     lists.append((everyone[newborn], p.birth[everyone[newborn]], "birth"))
     came = everyone[p.child[everyone] & (p.resident_since[everyone] > p.birth[everyone])]
     lists.append((came, p.resident_since[came], "moved_in"))
-    for days, event in ((p.moved_within_on, "moved_within"), (p.left_on, "moved_out"), (p.surname_changed_on, "name_changed")):
+    for days, kind in (
+        (p.moved_within_on, "moved_within"),
+        (p.left_on, "moved_out"),
+        (p.surname_changed_on, "name_changed"),
+    ):
         who = everyone[~np.isnat(days[everyone])]
-        if event == "moved_out":
+        if kind == "moved_out":
             who = who[p.left_reason[who] == "moved_out"]
-        lists.append((who, days[who], event))
+        lists.append((who, days[who], kind))
     person = np.concatenate([x[0] for x in lists])
     day = np.concatenate([x[1] for x in lists])
     event = np.concatenate([np.full(len(x[0]), x[2], dtype=object) for x in lists])
@@ -316,7 +344,9 @@ def education_enrolment(world: World, shared: Shared, at: np.datetime64, encodin
     year = (last.astype("datetime64[M]") - 3).astype("datetime64[Y]")
     entry = ((year - (grade - 1)).astype("datetime64[M]") + 3).astype("datetime64[D]")
     entered = np.maximum(entry + 5 * DAY, p.resident_since[person])
-    graduated = (((year - (grade - 10)).astype("datetime64[M]") + 2).astype("datetime64[D]") + 30 * DAY).astype("datetime64[D]")
+    graduated = (((year - (grade - 10)).astype("datetime64[M]") + 2).astype("datetime64[D]") + 30 * DAY).astype(
+        "datetime64[D]"
+    )
     left = p.left_on[person].copy()
     left[left >= at] = NEVER
     done = (grade >= 10) & (np.isnat(left) | (left > graduated))
@@ -341,7 +371,7 @@ def education_enrolment(world: World, shared: Shared, at: np.datetime64, encodin
     return _sorted(frame, frame.columns["school_code"], frame.columns["student_number"])
 
 
-def _pupil_months(world: World, shared: Shared) -> tuple[Ints, npt.NDArray[np.datetime64], Days]:
+def _pupil_months(world: World, shared: Shared) -> tuple[Ints, Any, Any]:
     month = world.months[shared.month_index]
     return shared.pupil_rows, month, (month + 1).astype("datetime64[D]") - DAY
 
@@ -368,10 +398,16 @@ def education_health_room(world: World, shared: Shared, at: np.datetime64, encod
     person, k = shared.counts(rate, shared.at_school(), rng)
     strain = np.maximum(shared.mind[person, k], shared.care[person, k])
     day = random_day(rng, world.months[k])
-    plain = choose(rng, ["injury", "illness", "mental", "fatigue", "hygiene", "other"], [46, 34, 5, 7, 2, 6], len(person))
-    heavy = choose(rng, ["injury", "illness", "mental", "fatigue", "hygiene", "other"], [12, 24, 32, 20, 6, 6], len(person))
+    plain = choose(
+        rng, ["injury", "illness", "mental", "fatigue", "hygiene", "other"], [46, 34, 5, 7, 2, 6], len(person)
+    )
+    heavy = choose(
+        rng, ["injury", "illness", "mental", "fatigue", "hygiene", "other"], [12, 24, 32, 20, 6, 6], len(person)
+    )
     reason = np.where(rng.random(len(person)) < strain, heavy, plain)
-    rested = np.where(np.isin(reason, ["illness", "mental", "fatigue"]), rng.integers(0, 13, len(person)) * 5, 0).astype(float)
+    rested = np.where(
+        np.isin(reason, ["illness", "mental", "fatigue"]), rng.integers(0, 13, len(person)) * 5, 0
+    ).astype(float)
     order = np.lexsort((person, day))
     person, day, reason, rested = person[order], day[order], reason[order], rested[order]
     same = np.concatenate([[False], (person[1:] == person[:-1]) & (day[1:] == day[:-1])])
@@ -401,7 +437,13 @@ def education_assessment(world: World, shared: Shared, at: np.datetime64, encodi
     rng = world.rng("education.assessment")
     person, k = _rows_in(shared, _on_months(world, (5, 11)))
     ability = rng.normal(0, 1, world.children)
-    base = 64 + 12 * ability[person] - 4.0 * shared.hardship[person] - 2.0 * shared.own[person] - 9 * shared.school[person, k]
+    base = (
+        64
+        + 12 * ability[person]
+        - 4.0 * shared.hardship[person]
+        - 2.0 * shared.own[person]
+        - 9 * shared.school[person, k]
+    )
     day = (world.months[k].astype("datetime64[D]") + 17 * DAY).astype("datetime64[D]")
     scores = []
     for _subject in range(2):
@@ -429,7 +471,9 @@ def education_school_checkup(world: World, shared: Shared, at: np.datetime64, en
     size = rng.normal(0, 1, world.children)[person]
     height = np.round(111 + 5.9 * grade + size * (4.5 + 0.2 * grade), 1)
     weight = np.round((height / 100) ** 2 * (14.6 + 0.5 * grade + 1.5 * rng.normal(0, 1, len(person))), 1)
-    load = 0.25 * np.exp(0.55 * shared.hardship[person]) + 1.6 * shared.poverty[person, k] + 0.8 * shared.safety[person, k]
+    load = (
+        0.25 * np.exp(0.55 * shared.hardship[person]) + 1.6 * shared.poverty[person, k] + 0.8 * shared.safety[person, k]
+    )
     cavities = rng.poisson(load).astype(float)
     finding = np.where(
         cavities >= 2, "treat", choose(rng, ["healthy", "observe", "examine", "treat"], [84, 9, 4, 3], len(person))
@@ -459,7 +503,9 @@ def education_counselling(world: World, shared: Shared, at: np.datetime64, encod
     columns: Columns = {
         "student_number": world.student_number[person],
         "counselled_on": day,
-        "counsellor": choose(rng, ["homeroom", "school_counsellor", "social_worker", "education_center"], [45, 38, 10, 7], n),
+        "counsellor": choose(
+            rng, ["homeroom", "school_counsellor", "social_worker", "education_center"], [45, 38, 10, 7], n
+        ),
         "topic": np.where(rng.random(n) < strain, heavy, plain).astype(object),
         "severity": graded(strain + rng.normal(0, 0.25, n), [0.35, 0.75], ["low", "middle", "high"]),
     }
@@ -519,7 +565,9 @@ def education_school_aid(world: World, shared: Shared, at: np.datetime64, encodi
         grade = world.grades(april)
         who = np.flatnonzero(shared.aided & (grade >= 1) & (grade <= 9) & world.present(april + 20 * DAY))
         who = who[rng.random(len(who)) < 0.94]
-        begin = np.where(rng.random(len(who)) < 0.85, april, april + rng.integers(60, 240, len(who)).astype("timedelta64[D]"))
+        begin = np.where(
+            rng.random(len(who)) < 0.85, april, april + rng.integers(60, 240, len(who)).astype("timedelta64[D]")
+        )
         rows.append(who)
         begins.append(begin.astype("datetime64[D]"))
         ends.append(np.full(len(who), np.datetime64(f"{year + 1}-03-31")))
@@ -530,9 +578,9 @@ def education_school_aid(world: World, shared: Shared, at: np.datetime64, encodi
         "student_number": world.student_number[person],
         "certified_on": begin,
         "ended_on": end,
-        "category": np.where(
-            shared.assisted_home[world.people.household[person]], "needy", "quasi_needy"
-        ).astype(object),
+        "category": np.where(shared.assisted_home[world.people.household[person]], "needy", "quasi_needy").astype(
+            object
+        ),
     }
     return _event(world, columns, person, begin)
 
@@ -579,18 +627,21 @@ def childcare_attendance(world: World, shared: Shared, at: np.datetime64, encodi
     """Open days, absence, late pick-up and unpaid fees per child and month."""
     rng = world.rng("childcare.attendance")
     person, begin, until = _care_span(world, world.end)
-    rows, ks = [], []
-    for k, month in enumerate(world.months):
+    rows: list[Ints] = []
+    ks: list[Ints] = []
+    for number, month in enumerate(world.months):
         first = month.astype("datetime64[D]")
         here = person[(begin <= first) & (until >= first + 27 * DAY)]
         rows.append(here)
-        ks.append(np.full(len(here), k))
-    who, k = np.concatenate(rows), np.concatenate(ks).astype(np.int64)
+        ks.append(np.full(len(here), number, dtype=np.int64))
+    who, k = np.concatenate(rows), np.concatenate(ks)
     strain = np.maximum(shared.safety[who, k], shared.poverty[who, k])
     n = len(who)
     days = rng.integers(20, 24, len(world.months))[k].astype(float)
     absent = np.minimum(rng.poisson(1.6 * np.exp(0.15 * shared.own[who]) + 3.2 * strain), days).astype(float)
-    late = np.minimum(rng.poisson(0.35 * np.exp(0.3 * shared.hardship[who]) + 1.6 * strain), days - absent).astype(float)
+    late = np.minimum(rng.poisson(0.35 * np.exp(0.3 * shared.hardship[who]) + 1.6 * strain), days - absent).astype(
+        float
+    )
     owes = rng.random(n) < 0.02 * np.exp(0.8 * np.clip(shared.hardship[who] + 1.5 * shared.poverty[who, k], -2, 4))
     month = world.months[k]
     columns: Columns = {
@@ -601,7 +652,8 @@ def childcare_attendance(world: World, shared: Shared, at: np.datetime64, encodi
         "late_pickup_days": late,
         "unpaid_yen": np.where(owes, rng.integers(1, 13, n) * 2500, 0).astype(float),
     }
-    return _event(world, columns, who, (month + 1).astype("datetime64[D]") - DAY)
+    known = (month + np.timedelta64(1, "M")).astype("datetime64[D]") - DAY
+    return _event(world, columns, who, known)
 
 
 # ---------------------------------------------------------------- welfare
@@ -629,7 +681,12 @@ def welfare_child_benefit(world: World, shared: Shared, at: np.datetime64, encod
     benefit = np.repeat(np.array(kinds, dtype=object), [len(everyone), int(takes.sum()), int(medical.sum())])
     end = p.left_on[who].copy()
     end[(end >= at) | (end < day)] = NEVER
-    columns: Columns = {"resident_number": p.resident_number[who], "benefit": benefit, "started_on": day, "ended_on": end}
+    columns: Columns = {
+        "resident_number": p.resident_number[who],
+        "benefit": benefit,
+        "started_on": day,
+        "ended_on": end,
+    }
     return _event(world, columns, who, day)
 
 
@@ -669,9 +726,7 @@ def welfare_disability(world: World, shared: Shared, at: np.datetime64, encoding
     issued = np.maximum(
         world.end - rng.integers(30, 3000, n).astype("timedelta64[D]"), p.birth[who] + 400 * DAY
     ).astype("datetime64[D]")
-    expires = np.where(
-        certificate == "mental", issued + 730 * DAY, np.datetime64("NaT", "D")
-    ).astype("datetime64[D]")
+    expires = np.where(certificate == "mental", issued + 730 * DAY, np.datetime64("NaT", "D")).astype("datetime64[D]")
     columns: Columns = {
         "resident_number": p.resident_number[who],
         "certificate": certificate,
@@ -686,7 +741,11 @@ def welfare_consultation(world: World, shared: Shared, at: np.datetime64, encodi
     """Child consultations, each with its own number; the same child may come again under another."""
     rng = world.rng("welfare.consultation")
     base = rates.CONSULTATION_PER_YEAR / 12 * 0.6
-    rate = base * np.exp(0.45 * shared.hardship + 0.2 * shared.own)[:, None] + 0.075 * shared.safety + 0.03 * shared.poverty
+    rate = (
+        base * np.exp(0.45 * shared.hardship + 0.2 * shared.own)[:, None]
+        + 0.075 * shared.safety
+        + 0.03 * shared.poverty
+    )
     person, k = shared.counts(rate, shared.alive(), rng)
     strain = shared.safety[person, k]
     n = len(person)
@@ -705,7 +764,9 @@ def welfare_consultation(world: World, shared: Shared, at: np.datetime64, encodi
             "consulted_on": day,
             "topic": np.where(rng.random(n) < strain, heavy, plain).astype(object),
             "severity": graded(strain + rng.normal(0, 0.3, n), [0.4, 0.85], ["low", "middle", "high"]),
-            "reporter": choose(rng, ["family", "school", "hospital", "neighbour", "police", "other"], [38, 22, 8, 10, 12, 10], n),
+            "reporter": choose(
+                rng, ["family", "school", "hospital", "neighbour", "police", "other"], [38, 22, 8, 10, 12, 10], n
+            ),
         }
     )
     frame.known_on = day
@@ -722,15 +783,18 @@ def welfare_case(world: World, shared: Shared, at: np.datetime64, encoding: str 
     rng = world.rng("welfare.case")
     p = world.people
     c = world.children
-    n_old = round(rates.CASE_MANAGEMENT * c)
     score = 0.8 * shared.hardship + 0.6 * shared.illness + rng.gumbel(0, 1.2, c)
     score[(~world.present(world.end - DAY)) | ~p.in_register[:c]] = -np.inf
     fresh_day, fresh = shared.outcomes.get("abuse", (np.full(c, NEVER), np.zeros(c, dtype=bool)))
     score[fresh] = -np.inf
+    # those opened in the window count among the cases too
+    n_old = round(max(rates.CASE_MANAGEMENT * c - int(fresh.sum()), 0.004 * c))
     old = np.argsort(-score, kind="stable")[:n_old]
     age = (world.end - p.birth[old]).astype(int)
     # before the window where abuse is a theme: a case opened as needs_protection *is* that theme's outcome
-    opened_old = world.end - np.minimum(rng.integers(30, 1500, len(old)), np.maximum(age - 20, 1)).astype("timedelta64[D]")
+    opened_old = world.end - np.minimum(rng.integers(30, 1500, len(old)), np.maximum(age - 20, 1)).astype(
+        "timedelta64[D]"
+    )
     new = np.flatnonzero(fresh)
     who = np.concatenate([old, new]).astype(np.int64)
     opened = np.concatenate([opened_old, fresh_day[new]]).astype("datetime64[D]")
@@ -746,7 +810,9 @@ def welfare_case(world: World, shared: Shared, at: np.datetime64, encoding: str 
     closed = (opened + rng.integers(150, 1400, n).astype("timedelta64[D]")).astype("datetime64[D]")
     closed[closed >= at] = NEVER
     severity = graded(
-        rng.normal(0, 1, n) + 1.0 * (category == "needs_protection"), [0.6, 1.7, 2.8], ["low", "middle", "high", "critical"]
+        rng.normal(0, 1, n) + 1.0 * (category == "needs_protection"),
+        [0.6, 1.7, 2.8],
+        ["low", "middle", "high", "critical"],
     )
     number = issue_numbers(n, 8, rng)
     frame = _identity_at(world, "welfare.case", encoding, who, opened)
@@ -857,7 +923,7 @@ def _checkups(world: World, shared: Shared) -> tuple[Ints, Ints, Days, Days]:
     p = world.people
     c = world.children
     parts = []
-    for which, days in enumerate((122, 560, 1125)):
+    for number, days in enumerate((122, 560, 1125)):
         due = (p.birth[:c] + np.timedelta64(days, "D")).astype("datetime64[D]")
         who = np.flatnonzero(
             (due > world.start - np.timedelta64(5 * 365, "D"))
@@ -866,12 +932,12 @@ def _checkups(world: World, shared: Shared) -> tuple[Ints, Ints, Days, Days]:
             & ~(p.left_on[:c] <= due)
             & p.in_register[:c]
         )
-        parts.append((who, np.full(len(who), which), due[who]))
+        parts.append((who, np.full(len(who), number), due[who]))
     who = np.concatenate([x[0] for x in parts]).astype(np.int64)
     which = np.concatenate([x[1] for x in parts])
     due = np.concatenate([x[2] for x in parts])
     risk = _early_strain(world, shared)[who]
-    odds = 0.026 * np.exp(0.75 * np.clip(risk, -2, 3)) + 0.45 * _strain_on(world, shared.safety, who, due)
+    odds = 0.037 * np.exp(0.75 * np.clip(risk, -2, 3)) + 0.45 * _strain_on(world, shared.safety, who, due)
     missed = rng.random(len(who)) < odds
     taken = (due + rng.integers(-10, 25, len(who)).astype("timedelta64[D]")).astype("datetime64[D]")
     taken[missed] = NEVER
@@ -889,7 +955,9 @@ def health_infant_checkup(world: World, shared: Shared, at: np.datetime64, encod
     taken[taken >= at] = NEVER
     came = ~np.isnat(taken)
     risk = _early_strain(world, shared)[who]
-    result = np.where(came, graded(rng.normal(0, 1, n) + 0.35 * risk, [0.9, 1.7, 2.2], ["healthy", "observe", "examine", "guide"]), "")
+    result = np.where(
+        came, graded(rng.normal(0, 1, n) + 0.35 * risk, [0.9, 1.7, 2.2], ["healthy", "observe", "examine", "guide"]), ""
+    )
     cavities = rng.poisson(0.18 * np.exp(0.6 * shared.hardship[who])).astype(float)
     cavities[(which == 0) | ~came] = np.nan
     hard = np.where(came, graded(rng.normal(0, 1, n) + 0.4 * risk, [0.5, 1.9], ["no", "somewhat", "yes"]), "")
@@ -912,7 +980,7 @@ def health_vaccination(world: World, shared: Shared, at: np.datetime64, encoding
     c = world.children
     risk = _early_strain(world, shared)
     parts: list[tuple[Ints, Days, str]] = []
-    for vaccine, days in (("dpt", 75), ("bcg", 165), ("mr1", 385), ("je", 1110), ("mr2", 2000), ("other", 95)):
+    for name, days in (("dpt", 75), ("bcg", 165), ("mr1", 385), ("je", 1110), ("mr2", 2000), ("other", 95)):
         day = (p.birth[:c] + (days + rng.integers(0, 60, c)).astype("timedelta64[D]")).astype("datetime64[D]")
         given = rng.random(c) < 0.965 - 0.02 * np.exp(0.7 * np.clip(risk, -2, 3))
         who = np.flatnonzero(
@@ -923,7 +991,7 @@ def health_vaccination(world: World, shared: Shared, at: np.datetime64, encoding
             & ~(p.left_on[:c] <= day)
             & p.in_register[:c]
         )
-        parts.append((who.astype(np.int64), day[who], vaccine))
+        parts.append((who.astype(np.int64), day[who], name))
     who = np.concatenate([x[0] for x in parts])
     day = np.concatenate([x[1] for x in parts])
     vaccine = np.concatenate([np.full(len(x[0]), x[2], dtype=object) for x in parts])
@@ -950,7 +1018,8 @@ def health_home_visit(world: World, shared: Shared, at: np.datetime64, encoding:
     person = np.concatenate([newborn, who[missed], watched]).astype(np.int64)
     day = np.concatenate([day_new, day_missed, day_watched]).astype("datetime64[D]")
     purpose = np.repeat(
-        np.array(["newborn", "missed_checkup", "follow_up"], dtype=object), [len(newborn), int(missed.sum()), len(watched)]
+        np.array(["newborn", "missed_checkup", "follow_up"], dtype=object),
+        [len(newborn), int(missed.sum()), len(watched)],
     )
     risk = _early_strain(world, shared)[person] + 1.5 * _strain_on(world, shared.safety, person, day)
     columns: Columns = {
@@ -969,10 +1038,12 @@ def health_home_visit(world: World, shared: Shared, at: np.datetime64, encoding:
 def medical_flag(world: World, shared: Shared, at: np.datetime64, encoding: str | None) -> Frame:
     """Flags that hospital staff register; patients from elsewhere are in nobody's register."""
     rng = world.rng("medical.flag")
-    p = world.people
     c = world.children
     patient_numbers = issue_numbers(c, 9, rng)
     rate = 0.0012 * np.exp(0.4 * shared.own + 0.2 * shared.illness)[:, None] + 0.05 * shared.safety
+    # patients from elsewhere: about HOSPITAL_FROM_ELSEWHERE of the flags though they are NOT_IN_REGISTER of the children
+    outside = ~world.people.in_register[:c]
+    rate[outside] *= rates.HOSPITAL_FROM_ELSEWHERE / rates.NOT_IN_REGISTER
     person, k = shared.counts(rate, shared.alive(), rng)
     day = random_day(rng, world.months[k])
     strain = shared.safety[person, k]
@@ -983,7 +1054,14 @@ def medical_flag(world: World, shared: Shared, at: np.datetime64, encoding: str 
     n = len(person)
     severe = np.concatenate([np.zeros(n - len(high), dtype=bool), np.ones(len(high), dtype=bool)])
     strain = np.concatenate([strain, np.ones(len(high))])
-    kinds = ["unexplained_injury", "repeated_injury", "neglect_sign", "missed_appointments", "developmental", "maternal_mental"]
+    kinds = [
+        "unexplained_injury",
+        "repeated_injury",
+        "neglect_sign",
+        "missed_appointments",
+        "developmental",
+        "maternal_mental",
+    ]
     plain = choose(rng, kinds, [6, 4, 5, 30, 40, 15], n)
     heavy = choose(rng, kinds, [22, 16, 26, 20, 4, 12], n)
     # a severe flag *is* the theme's outcome, so an ordinary one is never severe
@@ -995,7 +1073,9 @@ def medical_flag(world: World, shared: Shared, at: np.datetime64, encoding: str 
             "flagged_on": day,
             "flag": np.where(rng.random(n) < strain, heavy, plain).astype(object),
             "severity": level.astype(object),
-            "department": choose(rng, ["小児科", "救急科", "整形外科", "小児外科", "眼科", "歯科口腔外科"], [50, 22, 10, 8, 5, 5], n),
+            "department": choose(
+                rng, ["小児科", "救急科", "整形外科", "小児外科", "眼科", "歯科口腔外科"], [50, 22, 10, 8, 5, 5], n
+            ),
         }
     )
     frame.known_on = day
@@ -1044,8 +1124,12 @@ def consent_record(world: World, shared: Shared, at: np.datetime64, encoding: st
         world.start - rng.integers(0, 400, n).astype("timedelta64[D]"), p.resident_since[who] + 20 * DAY
     ).astype("datetime64[D]")
     all_of_it = rng.random(n) < 0.9
-    scope = np.where(all_of_it, "all", choose(rng, ["education", "welfare", "health", "survey"], [4, 2, 2, 2], n)).astype(object)
-    withdrawn = np.where(rng.random(n) < 0.02, day + rng.integers(60, 500, n).astype("timedelta64[D]"), NEVER).astype("datetime64[D]")
+    scope = np.where(
+        all_of_it, "all", choose(rng, ["education", "welfare", "health", "survey"], [4, 2, 2, 2], n)
+    ).astype(object)
+    withdrawn = np.where(rng.random(n) < 0.02, day + rng.integers(60, 500, n).astype("timedelta64[D]"), NEVER).astype(
+        "datetime64[D]"
+    )
     withdrawn[withdrawn >= at] = NEVER
     until = np.where(rng.random(n) < 0.1, day + 3 * 365 * DAY, NEVER).astype("datetime64[D]")
     columns: Columns = {

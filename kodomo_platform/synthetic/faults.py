@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kodomo_platform.catalog import Item, Source
-from kodomo_platform.municipalities import SourceConfig
+from kodomo_platform.municipalities import DateStyle, SourceConfig
 from kodomo_platform.synthetic import writing
 from kodomo_platform.synthetic.identity import half_width
 from kodomo_platform.synthetic.names import FORMAL, GAIJI
@@ -148,12 +148,24 @@ class _Injector:
         if plain and not self._kana_is_half():
             self.cells("name_kana", "half_width_kana", lambda v, _r: str(half_width(np.array([v], dtype=object))[0]))
         if plain:
-            self.cells("name_kana", "separate_voiced_mark", _separate, among=self._contains("name_kana", "ガギグゲゴザジズゼゾダデドバビブベボパピプペポﾞﾟ"))
+            self.cells(
+                "name_kana",
+                "separate_voiced_mark",
+                _separate,
+                among=self._contains("name_kana", "ガギグゲゴザジズゼゾダデドバビブベボパピプペポﾞﾟ"),
+            )
         if self.source.key != "resident.register":
-            self.cells("name", "variant_character", self._variant, among=self._contains("name", "".join(k for k in FORMAL if len(k) == 1)))
+            self.cells(
+                "name",
+                "variant_character",
+                self._variant,
+                among=self._contains("name", "".join(k for k in FORMAL if len(k) == 1)),
+            )
             self._numbers()
             self.cells("birth_date", "day_month_swapped", self._swap_day, among=self._swappable())
-            self.cells("birth_date", "placeholder_birth_date", lambda _v, _r: self._date("birth_date", date(1900, 1, 1)))
+            self.cells(
+                "birth_date", "placeholder_birth_date", lambda _v, _r: self._date("birth_date", date(1900, 1, 1))
+            )
         self.cells("guardian_phone", "full_width_digits", lambda v, _r: v.translate(_FULL_DIGITS))
         self.cells("postal_code", "full_width_digits", lambda v, _r: v.translate(_FULL_DIGITS))
         self.cells("address", "surrounding_spaces", lambda v, _r: f" {v}　")
@@ -282,7 +294,9 @@ class _Injector:
                     self.cells(name, "era_year_99", lambda _v, r, n=name: self._broken(n, r, "04", "01", 99))  # type: ignore[misc]
             if spec.uncertain:
                 self.cells(name, "uncertain_date", lambda _v, r, n=name: self._about(n, r))  # type: ignore[misc]
-                self.cells(name, "unknown_date", lambda _v, _r: "年月日不詳" if self.config.file.format != "fixed" else "不詳")
+                self.cells(
+                    name, "unknown_date", lambda _v, _r: "年月日不詳" if self.config.file.format != "fixed" else "不詳"
+                )
         event = self.source.event_date
         if event and self.has(event) and self.source.by_name[event].type == "date":
             self.cells(event, "future_event", lambda _v, r: self._date(event, self.day + timedelta(days=40 + r % 300)))
@@ -291,7 +305,7 @@ class _Injector:
         day = self._day_of(item, row) or date(2022, 1, 1)
         if self.config.file.format == "fixed":
             return "不詳"
-        whole = writing.write_date(day, writing.DateStyle(style="wareki_kanji"))
+        whole = writing.write_date(day, DateStyle(style="wareki_kanji"))
         year = whole.split("年")[0] + "年"
         return (year + "頃", year + "月日不詳", whole.split("月")[0] + "月日不詳")[row % 3]
 
@@ -328,7 +342,11 @@ class _Injector:
 
     def _number(self, spec: Item) -> None:
         self.cells(spec.name, "negative_number", lambda v, _r: f"-{float(v):g}" if float(v) > 0 else "-1")
-        self.cells(spec.name, "not_a_number", lambda v, _r: v.replace("1", "l").replace("0", "O") if set(v) & set("01") else "多数")
+        self.cells(
+            spec.name,
+            "not_a_number",
+            lambda v, _r: v.replace("1", "l").replace("0", "O") if set(v) & set("01") else "多数",
+        )
 
     # ---- whole records
 
@@ -373,9 +391,7 @@ class _Injector:
             if kind == "stale_row":
                 copies[item] = self._older(item, copies[item], rows)
                 if "updated_on" in copies:
-                    copies["updated_on"] = pa.array(
-                        [self._older_date(row) for row in rows.tolist()], pa.string()
-                    )
+                    copies["updated_on"] = pa.array([self._older_date(row) for row in rows.tolist()], pa.string())
             if kind == "two_schools":
                 numbers = self._second_numbers(len(rows))
                 copies["student_number"] = pa.array(numbers, pa.string())
@@ -423,7 +439,11 @@ class _Injector:
             def edit(line: str) -> str:
                 if fixed:
                     wide = 2 if character == writing.BAD_BYTES else 1
-                    return line[:-wide] + character if line.endswith(" " * wide) else line + character
+                    at = line.find("  ")  # the padding behind the first number
+                    return line[:at] + character + line[at + wide :] if at >= 0 else line + character
+                if character == writing.BAD_BYTES:
+                    # in the record's number: a column outside the catalogue would be dropped, bytes and all
+                    return line[:2] + character + line[2:]
                 at = line.rfind(mark)
                 if at < 0:
                     return line + character
@@ -434,13 +454,19 @@ class _Injector:
 
         kinds: list[tuple[str, Callable[[str], str]]] = [
             ("short_row", (lambda s: s[: len(s) // 2]) if fixed else (lambda s: s[: s.rfind(mark)])),
-            ("long_row", (lambda s: s + "  X") if fixed else (lambda s: s + mark + (f"{quote}X{quote}" if quote else "X"))),
+            (
+                "long_row",
+                (lambda s: s + "  X") if fixed else (lambda s: s + mark + (f"{quote}X{quote}" if quote else "X")),
+            ),
             ("undecodable_bytes", put(writing.BAD_BYTES, True)),
             ("truncated_character", put(writing.CUT_CHARACTER, False)),
             ("nul_byte", put(writing.NUL, True)),
         ]
+        # never near the reject limit: one bad record of sixty would fail the whole extract, which is another test's matter
+        budget = int(self.rows * 0.006)
         for kind, edit in kinds:
-            rows = self.pick(share=_RECORD_SHARE * self.world.factor, least=self.rows >= 3000)
+            rows = self.pick(share=_RECORD_SHARE * self.world.factor, least=self.rows >= 3000)[:budget]
+            budget -= len(rows)
             if len(rows):
                 injection.line_edits.append((rows, edit))
                 self.note(rows, "*", kind)
@@ -471,7 +497,11 @@ def inject(
         if source.key in ("education.enrolment", "welfare.child_benefit") and len(person) > 3:
             injection.mixed_ends = True
             work.truth.add_faults(source.key, day, np.array([0]), "*", "mixed_line_ends")
-    if config.file.header and config.file.format in ("csv", "tsv") and source.key in ("education.attendance", "resident.moves"):
+    if (
+        config.file.header
+        and config.file.format in ("csv", "tsv")
+        and source.key in ("education.attendance", "resident.moves")
+    ):
         injection.extra_columns = ["予備"]
         work.truth.add_faults(source.key, day, np.array([0]), "予備", "extra_column")
     return injection

@@ -143,7 +143,9 @@ def _write_source(
     return len(injection.person)
 
 
-def _file_bytes(source: Source, config: SourceConfig, injection: Injection, rows: int, day: date, world: World) -> bytes:
+def _file_bytes(
+    source: Source, config: SourceConfig, injection: Injection, rows: int, day: date, world: World
+) -> bytes:
     columns = dict(injection.text)
     nothing = pa.array([""], pa.string()).take(pa.array(np.zeros(rows, dtype=np.int64)))
     foreign = world.people.foreign[injection.person]
@@ -213,7 +215,14 @@ def generate(
     facts = Truth(world)
     dates = [_month_back(end, back) if back else end for back in range(extracts - 1, -1, -1)]
     report = SynthReport(
-        municipality.code, children, months, seed, quality, [f"{day:%Y-%m-%d}" for day in dates], out=str(out), truth=str(truth)
+        municipality.code,
+        children,
+        months,
+        seed,
+        quality,
+        [f"{day:%Y-%m-%d}" for day in dates],
+        out=str(out),
+        truth=str(truth),
     )
     configs = [config for config in municipality.sources if config.source in BUILDERS]
     total = len(dates) * len(configs)

@@ -101,13 +101,13 @@ def names_of(world: World, person: Ints, old: Bools, habit: Habit, rng: np.rando
     elif world.factor > 0:
         way = rng.random(len(latin))
         alias = p.alias[person]
-        for i, w in zip(latin.tolist(), way.tolist(), strict=True):
-            if alias[i] and w < 0.5:
-                name[i] = alias[i]
+        for at, w in zip(latin.tolist(), way.tolist(), strict=True):
+            if alias[at] and w < 0.5:
+                name[at] = alias[at]
             elif w < 0.75:
-                name[i] = full_kana[i]
+                name[at] = full_kana[at]
             elif w < 0.9:
-                name[i] = f"{p.given[person[i]]} {family[i]}"
+                name[at] = f"{p.given[person[at]]} {family[at]}"
     return name, half_width(full_kana) if habit.half_kana else full_kana
 
 

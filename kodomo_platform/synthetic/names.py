@@ -46,19 +46,67 @@ GAIJI: dict[str, str] = {"𠮷": "\ue000", "黑": "\ue001", "辻\U000e0101": "\u
 # (alphabet, katakana) of family and given names: invented combinations of common parts, no real persons
 _FOREIGN: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {
     "latin_vn": (
-        (("NGUYEN", "グエン"), ("TRAN", "チャン"), ("LE", "レ"), ("PHAM", "ファム"), ("HOANG", "ホアン"), ("VU", "ヴー")),
-        (("MINH QUAN", "ミン クアン"), ("DUC ANH", "ドゥック アイン"), ("VAN NAM", "ヴァン ナム"), ("GIA HUY", "ザー フイ")),
-        (("THI LAN", "ティ ラン"), ("THI MAI", "ティ マイ"), ("NGOC ANH", "ゴック アイン"), ("BAO NGOC", "バオ ゴック")),
+        (
+            ("NGUYEN", "グエン"),
+            ("TRAN", "チャン"),
+            ("LE", "レ"),
+            ("PHAM", "ファム"),
+            ("HOANG", "ホアン"),
+            ("VU", "ヴー"),
+        ),
+        (
+            ("MINH QUAN", "ミン クアン"),
+            ("DUC ANH", "ドゥック アイン"),
+            ("VAN NAM", "ヴァン ナム"),
+            ("GIA HUY", "ザー フイ"),
+        ),
+        (
+            ("THI LAN", "ティ ラン"),
+            ("THI MAI", "ティ マイ"),
+            ("NGOC ANH", "ゴック アイン"),
+            ("BAO NGOC", "バオ ゴック"),
+        ),
     ),
     "latin_br": (
-        (("SILVA SANTOS", "シルバ サントス"), ("OLIVEIRA", "オリベイラ"), ("PEREIRA COSTA", "ペレイラ コスタ"), ("SOUZA", "ソウザ")),
-        (("LUCAS GABRIEL", "ルーカス ガブリエル"), ("PEDRO", "ペドロ"), ("MATEUS", "マテウス"), ("JOAO VITOR", "ジョアン ヴィトール")),
-        (("MARIA CLARA", "マリア クララ"), ("ANA BEATRIZ", "アナ ベアトリス"), ("JULIA", "ジュリア"), ("LARISSA", "ラリッサ")),
+        (
+            ("SILVA SANTOS", "シルバ サントス"),
+            ("OLIVEIRA", "オリベイラ"),
+            ("PEREIRA COSTA", "ペレイラ コスタ"),
+            ("SOUZA", "ソウザ"),
+        ),
+        (
+            ("LUCAS GABRIEL", "ルーカス ガブリエル"),
+            ("PEDRO", "ペドロ"),
+            ("MATEUS", "マテウス"),
+            ("JOAO VITOR", "ジョアン ヴィトール"),
+        ),
+        (
+            ("MARIA CLARA", "マリア クララ"),
+            ("ANA BEATRIZ", "アナ ベアトリス"),
+            ("JULIA", "ジュリア"),
+            ("LARISSA", "ラリッサ"),
+        ),
     ),
     "latin_ph": (
-        (("DELA CRUZ", "デラ クルス"), ("REYES", "レイエス"), ("SANTOS", "サントス"), ("GARCIA", "ガルシア"), ("MENDOZA", "メンドーサ")),
-        (("JOHN PAUL", "ジョン ポール"), ("MARK ANTHONY", "マーク アンソニー"), ("JOSHUA", "ジョシュア"), ("ANGELO", "アンジェロ")),
-        (("MARY JANE", "メアリー ジェーン"), ("ANGELICA", "アンジェリカ"), ("CHRISTINE", "クリスティン"), ("JASMINE", "ジャスミン")),
+        (
+            ("DELA CRUZ", "デラ クルス"),
+            ("REYES", "レイエス"),
+            ("SANTOS", "サントス"),
+            ("GARCIA", "ガルシア"),
+            ("MENDOZA", "メンドーサ"),
+        ),
+        (
+            ("JOHN PAUL", "ジョン ポール"),
+            ("MARK ANTHONY", "マーク アンソニー"),
+            ("JOSHUA", "ジョシュア"),
+            ("ANGELO", "アンジェロ"),
+        ),
+        (
+            ("MARY JANE", "メアリー ジェーン"),
+            ("ANGELICA", "アンジェリカ"),
+            ("CHRISTINE", "クリスティン"),
+            ("JASMINE", "ジャスミン"),
+        ),
     ),
     "latin_np": (
         (("GURUNG", "グルン"), ("SHRESTHA", "シュレスタ"), ("TAMANG", "タマン"), ("RAI", "ライ"), ("THAPA", "タパ")),
@@ -66,9 +114,31 @@ _FOREIGN: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ..
         (("SITA", "シタ"), ("ANJALI", "アンジャリ"), ("SUSHMITA", "スシュミタ"), ("PRATIKSHA", "プラティクシャ")),
     ),
     "kanji_cn": (
-        (("王", "ワン"), ("李", "リ"), ("張", "チャン"), ("劉", "リュウ"), ("陳", "チェン"), ("楊", "ヤン"), ("趙", "チャオ")),
-        (("子軒", "ズーシュアン"), ("浩然", "ハオラン"), ("宇航", "ユーハン"), ("明", "ミン"), ("偉", "ウェイ"), ("俊杰", "ジュンジエ")),
-        (("思涵", "スーハン"), ("雨桐", "ユートン"), ("欣怡", "シンイー"), ("麗", "リー"), ("佳琪", "ジャーチー"), ("静", "ジン")),
+        (
+            ("王", "ワン"),
+            ("李", "リ"),
+            ("張", "チャン"),
+            ("劉", "リュウ"),
+            ("陳", "チェン"),
+            ("楊", "ヤン"),
+            ("趙", "チャオ"),
+        ),
+        (
+            ("子軒", "ズーシュアン"),
+            ("浩然", "ハオラン"),
+            ("宇航", "ユーハン"),
+            ("明", "ミン"),
+            ("偉", "ウェイ"),
+            ("俊杰", "ジュンジエ"),
+        ),
+        (
+            ("思涵", "スーハン"),
+            ("雨桐", "ユートン"),
+            ("欣怡", "シンイー"),
+            ("麗", "リー"),
+            ("佳琪", "ジャーチー"),
+            ("静", "ジン"),
+        ),
     ),
     "kanji_kr": (
         (("金", "キム"), ("朴", "パク"), ("李", "イ"), ("崔", "チェ"), ("鄭", "チョン"), ("姜", "カン")),
@@ -96,7 +166,7 @@ class NamePool:
     def draw(self, rng: np.random.Generator, size: int) -> npt.NDArray[np.int64]:
         """``size`` indices into the pool."""
         picked = np.searchsorted(self.cumulative, rng.random(size) * self.cumulative[-1], side="right")
-        return np.minimum(picked, len(self.kanji) - 1).astype(np.int64)
+        return np.asarray(np.minimum(picked, len(self.kanji) - 1), dtype=np.int64)
 
 
 def _dataset(name: str) -> list[list[str]]:

@@ -58,12 +58,12 @@ def window_rate(theme: str, months: int) -> float:
     """Share of children with an observed need in a window of ``months``."""
     if theme == "school_refusal":
         # children who refuse do so for longer than a year: of those in the window, so many reach 30 days within one year
-        return rates.SCHOOL_REFUSAL_PER_YEAR * (0.75 + 0.45 * min(months, 36) / 12)
+        return rates.SCHOOL_REFUSAL_PER_YEAR * (0.48 + 0.30 * min(months, 36) / 12)
     return rates.NEED_IN_WINDOW[theme] * min(months, 36) / 24
 
 
 def _normal_cdf(x: Floats) -> Floats:
-    return 0.5 * (1.0 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0)))
+    return np.asarray(0.5 * (1.0 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0))), dtype=np.float64)
 
 
 def _standard(x: Floats) -> Floats:
@@ -92,7 +92,9 @@ def draw_needs(
     for theme in themes:
         draw = stream(seed, code, "need", theme)
         a, b, c, d, e = _LOADINGS[theme]
-        latent = _standard(a * hardship + b * own + c * illness + d * single + e * siblings + 0.45 * draw.normal(0, 1, n))
+        latent = _standard(
+            a * hardship + b * own + c * illness + d * single + e * siblings + 0.45 * draw.normal(0, 1, n)
+        )
         liability = rho * latent + math.sqrt(1 - rho**2) * draw.normal(0, 1, n)
         low, high = AGES[theme]
         eligible = (age >= low) & (age < high)
@@ -101,12 +103,12 @@ def draw_needs(
         threshold = float(np.quantile(pool, 1 - rate)) if len(pool) else math.inf
         need = eligible & (liability > threshold)
         noisy = liability + draw.normal(0, 0.55, n)
-        cut = float(np.quantile(noisy[eligible], 1 - min(2.4 * rate, 0.5))) if len(pool) else math.inf
-        strained = (eligible & (noisy > cut) & ~need) | (need & (draw.random(n) < 0.92))
+        cut = float(np.quantile(noisy[eligible], 1 - min(2.8 * rate, 0.5))) if len(pool) else math.inf
+        strained = (eligible & (noisy > cut) & ~need) | (need & (draw.random(n) < 0.88))
         day = first + draw.integers(min(75, span // 3), max(span - 3, span // 3 + 1), n).astype("timedelta64[D]")
         # no need before the child is there
         day = np.maximum(day, people.birth[:n] + np.timedelta64(45, "D")).astype("datetime64[D]")
-        need &= day < last
+        need &= (day < last) & (people.resident_since[:n] <= day) & ~(people.left_on[:n] <= day)
         lead = draw.integers(100, 330, n)
         onset = day - lead.astype("timedelta64[D]")
         middle = months.astype("datetime64[D]") + np.timedelta64(15, "D")

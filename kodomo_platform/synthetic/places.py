@@ -70,7 +70,8 @@ def _rows(jis: str, name: str) -> list[tuple[str, str, str, str, bool]]:
         cities = sorted({r["jisx0402"] for r in of_prefecture if r["city"].endswith("市")})
         if not cities:
             raise ConfigurationError(
-                "no towns are known for this municipality code", expected="a code whose first two digits are a prefecture"
+                "no towns are known for this municipality code",
+                expected="a code whose first two digits are a prefecture",
             )
         first = zlib.crc32(jis.encode()) % len(cities)
         wanted = {cities[(first + step) % len(cities)] for step in range(3)}
@@ -113,7 +114,12 @@ class Addresses:
     def take(self, index: npt.NDArray[np.int64]) -> Addresses:
         """The addresses at ``index``."""
         return Addresses(
-            self.town[index], self.chome[index], self.block[index], self.number[index], self.building[index], self.room[index]
+            self.town[index],
+            self.chome[index],
+            self.block[index],
+            self.number[index],
+            self.building[index],
+            self.room[index],
         )
 
 
@@ -139,7 +145,9 @@ def write_addresses(towns: Towns, a: Addresses, style: str) -> Texts:
     ``hyphen``: no prefecture, ``3-5-12`` half width, building. ``short``: as hyphen, no building.
     ``wide``: prefecture and full-width ``３－５－１２``, room after a full-width space.
     """
-    head_full = np.array([p + c + t for p, c, t in zip(towns.prefecture, towns.city, towns.town, strict=True)], dtype=object)
+    head_full = np.array(
+        [p + c + t for p, c, t in zip(towns.prefecture, towns.city, towns.town, strict=True)], dtype=object
+    )
     head = np.array([c + t for c, t in zip(towns.city, towns.town, strict=True)], dtype=object)
     names = np.array([*BUILDINGS, ""], dtype=object)
     chome, block, number, room = (x.tolist() for x in (a.chome, a.block, a.number, a.room))

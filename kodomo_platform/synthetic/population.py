@@ -48,7 +48,7 @@ def issue_numbers(size: int, digits: int, rng: np.random.Generator) -> Texts:
     base = span // 10 + np.arange(size, dtype=np.int64) * step + rng.integers(0, max(step, 1), size)
     rng.shuffle(base)
     full = base * 10 + check_digit(base, digits - 1)
-    return full.astype(f"U{digits}").astype(object)
+    return np.asarray(full.astype(f"U{digits}"), dtype=object)
 
 
 def years_before(end: np.datetime64, years: Floats) -> Days:
@@ -246,11 +246,11 @@ def draw_people(code: str, towns: Towns, children: int, start: date, end: date, 
         family_kana[here] = kana[which]
         latin_home[here] = kind.startswith("latin")
         for sex, part in ((False, 1), (True, 2)):
-            people = np.flatnonzero(person_foreign & (kinds[households] == k) & (female == sex))
+            those = np.flatnonzero(person_foreign & (kinds[households] == k) & (female == sex))
             spelled, spoken = names.foreign_pool(kind, part)
             # siblings stay apart: the position inside the household moves the choice on
-            which = (rng.integers(0, len(spelled), len(people)) + people) % len(spelled)
-            given[people], given_kana[people] = spelled[which], spoken[which]
+            which = (rng.integers(0, len(spelled), len(those)) + those) % len(spelled)
+            given[those], given_kana[those] = spelled[which], spoken[which]
     has_alias = foreign & (rng.random(n_households) < rates.FOREIGN_ALIAS)
     aliased = np.flatnonzero(has_alias[households])
     alias_given, _alias_kana = _given(female[aliased], rng)
@@ -295,7 +295,9 @@ def draw_people(code: str, towns: Towns, children: int, start: date, end: date, 
     returned_home = (rng.random(n_households) < rates.RETURNED) & np.isnat(leave_day)
     returned = returned_home[households] & (birth < last - np.timedelta64(5 * 365, "D"))
     back = last - rng.integers(60, 3 * 365, n_households).astype("timedelta64[D]")
-    since = np.where(returned, np.maximum(back[households], birth + np.timedelta64(400, "D")), since).astype("datetime64[D]")
+    since = np.where(returned, np.maximum(back[households], birth + np.timedelta64(400, "D")), since).astype(
+        "datetime64[D]"
+    )
 
     outside_home = rng.random(n_households) < rates.NOT_IN_REGISTER
     in_register = ~outside_home[households]
@@ -306,7 +308,9 @@ def draw_people(code: str, towns: Towns, children: int, start: date, end: date, 
     numbers = issue_numbers(2 * n, 10, rng)
     addresses = draw_addresses(towns, n_households, rng)
     addresses_old = draw_addresses(towns, n_households, rng)
-    phones = np.array([f"000-{p // 10000:04d}-{p % 10000:04d}" for p in rng.integers(0, 10**8, n_households)], dtype=object)
+    phones = np.array(
+        [f"000-{p // 10000:04d}-{p % 10000:04d}" for p in rng.integers(0, 10**8, n_households)], dtype=object
+    )
 
     mother = np.full(n_households, -1, dtype=np.int64)
     mother[parts[1]] = np.arange(edges[1], edges[2])

@@ -12,7 +12,6 @@ from typing import Final
 # (Digital Agency progress report 2022-12-20; MEXT "問題行動・不登校調査" counts 30 days as school refusal).
 SCHOOL_REFUSAL_PER_YEAR: Final = 0.026
 # A window of two school years sees more children than one year does; see `needs.window_rate`.
-SCHOOL_REFUSAL_RECOVERS: Final = 0.25
 
 # MEXT, 就学援助実施状況等調査 (FY2022): 13.7 % of pupils are needy or quasi-needy.
 SCHOOL_AID: Final = 0.14
@@ -84,7 +83,7 @@ NEED_IN_WINDOW: Final[dict[str, float]] = {
 # Share of true needs that anyone records: the label noise of a real register.
 OBSERVED: Final = 0.85
 # Correlation of the liability to an outcome with the latent need: gives an oracle AUC of 0.85–0.9.
-LATENT_CORRELATION: Final = 0.72
+LATENT_CORRELATION: Final = 0.62
 
 # How much of each corruption the three qualities get.
 QUALITY_FACTOR: Final[dict[str, float]] = {"clean": 0.0, "typical": 1.0, "bad": 2.5}

@@ -62,7 +62,9 @@ class Truth:
         for bit, (_name, mask) in enumerate(marks):
             code |= mask.astype(np.int64) << bit
         unique, inverse = np.unique(code, return_inverse=True)
-        table = ["|".join(name for bit, (name, _m) in enumerate(marks) if value >> bit & 1) for value in unique.tolist()]
+        table = [
+            "|".join(name for bit, (name, _m) in enumerate(marks) if value >> bit & 1) for value in unique.tolist()
+        ]
         return np.array(table, dtype=object)[inverse]
 
     def add_records(self, source: Source, frame: Frame, world: World) -> None:
@@ -84,7 +86,12 @@ class Truth:
         """Plain rows of records.csv."""
         self._records.append(
             pa.table(
-                [_constant(source, len(keys)), pa.array(keys, pa.string()), pa.array(people, pa.string()), pa.array(tags, pa.string())],
+                [
+                    _constant(source, len(keys)),
+                    pa.array(keys, pa.string()),
+                    pa.array(people, pa.string()),
+                    pa.array(tags, pa.string()),
+                ],
                 names=list(_RECORDS),
             )
         )
@@ -180,11 +187,23 @@ class Truth:
             ("absence.csv", self._absence, _ABSENCE),
             ("outcomes.csv", self._outcomes, _OUTCOMES),
         ):
-            table = pa.concat_tables(tables) if tables else pa.table({column: pa.array([], pa.string()) for column in header})
+            table = (
+                pa.concat_tables(tables)
+                if tables
+                else pa.table({column: pa.array([], pa.string()) for column in header})
+            )
             if name == "records.csv" and len(table):
                 table = _distinct(table)
             if name == "faults.csv" and len(table):
-                table = table.sort_by([("source", "ascending"), ("extract_date", "ascending"), ("row_number", "ascending"), ("item", "ascending"), ("kind", "ascending")])
+                table = table.sort_by(
+                    [
+                        ("source", "ascending"),
+                        ("extract_date", "ascending"),
+                        ("row_number", "ascending"),
+                        ("item", "ascending"),
+                        ("kind", "ascending"),
+                    ]
+                )
             pacsv.write_csv(table, folder / name, options)
 
 

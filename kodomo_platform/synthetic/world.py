@@ -16,7 +16,17 @@ from kodomo_platform.municipalities import Municipality
 from kodomo_platform.synthetic import rates
 from kodomo_platform.synthetic.needs import Needs
 from kodomo_platform.synthetic.places import Towns
-from kodomo_platform.synthetic.population import Bools, Days, Households, Ints, People, Texts, grade_on, issue_numbers, stream
+from kodomo_platform.synthetic.population import (
+    Bools,
+    Days,
+    Households,
+    Ints,
+    People,
+    Texts,
+    grade_on,
+    issue_numbers,
+    stream,
+)
 
 
 @dataclass
@@ -78,7 +88,9 @@ class World:
         use = np.array(rates.CHILDCARE_USE)
         first_age = np.argmax(use[None, :] >= appetite[:, None], axis=1).astype(float)
         first_age[appetite > use.max()] = 99.0
-        begin = self.people.birth[:c] + np.round((first_age + 0.3 + 0.6 * rng.random(c)) * 365.25).astype("timedelta64[D]")
+        begin = self.people.birth[:c] + np.round((first_age + 0.3 + 0.6 * rng.random(c)) * 365.25).astype(
+            "timedelta64[D]"
+        )
         begin = np.maximum(begin, self.people.resident_since[:c])
         self.care_from = (begin.astype("datetime64[M]") + 1).astype("datetime64[D]")
         self.care_from[first_age > 90] = np.datetime64("NaT")

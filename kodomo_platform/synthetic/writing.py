@@ -76,9 +76,9 @@ def _by_unique(values: npt.NDArray[Any], form: Callable[[Any], str]) -> Texts:
 def blank_mask(values: npt.NDArray[Any]) -> Bools:
     """Which cells of a typed column hold nothing."""
     if values.dtype.kind == "M":
-        return np.isnat(values)
+        return np.asarray(np.isnat(values), dtype=bool)
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values), dtype=bool)
     if values.dtype.kind == "O":
         return np.asarray(values == "", dtype=bool)
     return np.zeros(len(values), dtype=bool)
@@ -89,8 +89,7 @@ def write_column(values: npt.NDArray[Any], item: Item, config: SourceConfig, fem
     if item.type in ("date", "month"):
         style = config.dates_of(item.name)
         days = values.astype("datetime64[D]")
-        text = _by_unique(days, lambda day: "" if day is None else write_date(day, style, item.type == "month"))
-        return text
+        return _by_unique(days, lambda day: "" if day is None else write_date(day, style, item.type == "month"))
     if item.type == "int":
         return _by_unique(values, lambda number: "" if number != number else str(int(number)))
     if item.type == "decimal":
@@ -128,6 +127,8 @@ def _write_codes(values: npt.NDArray[Any], item: str, config: SourceConfig, fema
             lengths.append(len(choices))
             table.extend(choices)
     slot = inverse * 2 + female.astype(np.int64)
+    if not len(values):
+        return pa.array([], pa.string())
     turn = (np.arange(len(values)) * 7919) % np.array(lengths)[slot]
     return pa.array(table, pa.string()).take(pa.array(np.array(offsets)[slot] + turn))
 
@@ -192,7 +193,9 @@ def join_lines(columns: list[Texts], config: SourceConfig, quote_all: bool) -> T
                 inner = pc.replace_substring(text, quote, quote * 2)
                 text = pc.binary_join_element_wise(pa.scalar(quote), inner, pa.scalar(quote), "")
             else:
-                needs = pc.match_substring_regex(text, f"[{quote}\r\n" + ("\\t" if config.delimiter == "\t" else config.delimiter) + "]")
+                needs = pc.match_substring_regex(
+                    text, f"[{quote}\r\n" + ("\\t" if config.delimiter == "\t" else config.delimiter) + "]"
+                )
                 if pc.any(needs).as_py():
                     inner = pc.replace_substring(text, quote, quote * 2)
                     text = pc.if_else(
@@ -343,19 +346,16 @@ def write_xlsx(columns: list[tuple[str, Texts, bool]], titles: Sequence[str], co
     name = escape(config.file.sheet or "Sheet1", {'"': "&quot;"})
     declaration = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
     files = {
-        "[Content_Types].xml": declaration
-        + f'<Types xmlns="{_PACKAGE}/content-types">'
+        "[Content_Types].xml": declaration + f'<Types xmlns="{_PACKAGE}/content-types">'
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
         '<Default Extension="xml" ContentType="application/xml"/>'
         '<Override PartName="/xl/workbook.xml" '
         'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
         '<Override PartName="/xl/worksheets/sheet1.xml" '
         'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>',
-        "_rels/.rels": declaration
-        + f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
+        "_rels/.rels": declaration + f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
         f'Type="{_RELATIONS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": declaration
-        + '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
+        "xl/workbook.xml": declaration + '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
         f'xmlns:r="{_RELATIONS}"><sheets><sheet name="{name}" sheetId="1" r:id="rId1"/></sheets></workbook>',
         "xl/_rels/workbook.xml.rels": declaration
         + f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
