@@ -96,7 +96,13 @@ def _characters(names: Any) -> frozenset[str]:
     """Every character of a nested structure of names."""
     if isinstance(names, str):
         return frozenset(names)
-    parts = [*names.keys(), *names.values()] if isinstance(names, dict) else names if isinstance(names, list | tuple) else ()
+    parts = (
+        [*names.keys(), *names.values()]
+        if isinstance(names, dict)
+        else names
+        if isinstance(names, list | tuple)
+        else ()
+    )
     return frozenset().union(*(_characters(part) for part in parts))
 
 

@@ -12,7 +12,18 @@ from kodomo_platform.cleansing.characters import in_one_width
 _HIRAGANA = {code: chr(code + 0x60) for code in range(0x3041, 0x3097)}
 _SINGLE = {
     **dict(zip("ァィゥェォッャュョヮヵヶ", "アイウエオツヤユヨワカケ", strict=True)),
-    **{"ヂ": "ジ", "ヅ": "ズ", "ヰ": "イ", "ヱ": "エ", "ヲ": "オ", "ヴ": "ブ", "ヷ": "バ", "ヸ": "ビ", "ヹ": "ベ", "ヺ": "ボ"},
+
+        "ヂ": "ジ",
+        "ヅ": "ズ",
+        "ヰ": "イ",
+        "ヱ": "エ",
+        "ヲ": "オ",
+        "ヴ": "ブ",
+        "ヷ": "バ",
+        "ヸ": "ビ",
+        "ヹ": "ベ",
+        "ヺ": "ボ"
+    ,
     **dict.fromkeys("ー-‐‑‒–—―−'’`.,、。"),
 }
 _FOLD = str.maketrans(_SINGLE)
@@ -41,7 +52,9 @@ def fold_kana(text: str) -> str:
     if "ヴ" in kana:
         kana = _V_SOUNDS.sub(lambda found: _V_TO_B[found[1]], kana)
     if "ヽ" in kana or "ヾ" in kana:
-        kana = _ITERATION.sub(lambda found: found[1] + (_VOICED.get(found[1], found[1]) if found[2] == "ヾ" else found[1]), kana)
+        kana = _ITERATION.sub(
+            lambda found: found[1] + (_VOICED.get(found[1], found[1]) if found[2] == "ヾ" else found[1]), kana
+        )
     return kana.translate(_FOLD)
 
 
@@ -52,10 +65,8 @@ def match_kana(text: str) -> KanaForm:
     parts = [kana for part in _BREAKS.split(one_width) if (kana := latin_to_kana(part) if latin else fold_kana(part))]
     if not parts:
         return KanaForm(None, None, None)
-    if latin or len(parts) > 2 or _DOTS.search(one_width):
-        match = "".join(sorted(parts))
-    else:
-        match = "".join(parts)
+    order_free = latin or len(parts) > 2 or _DOTS.search(one_width) is not None
+    match = "".join(sorted(parts) if order_free else parts)
     if len(parts) == 1:
         return KanaForm(match, None, None)
     return KanaForm(match, parts[0], "".join(parts[1:]))

@@ -1,0 +1,200 @@
+"""The matching forms: what must meet meets, what must stay apart stays apart."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kodomo_platform.cleansing.addresses import match_address
+from kodomo_platform.cleansing.characters import fold, fold_map, in_one_width
+from kodomo_platform.cleansing.fold_table import TABLE, build, read_variants, render
+from kodomo_platform.cleansing.kana import fold_kana, match_kana
+from kodomo_platform.cleansing.names import match_name
+from kodomo_platform.cleansing.numbers import (
+    check_digit,
+    has_valid_check_digit,
+    match_phone,
+    normalise_number,
+    read_decimal,
+    read_int,
+)
+
+
+def test_the_committed_fold_table_is_current() -> None:
+    assert TABLE.read_text(encoding="utf-8") == render(build())
+
+
+def test_the_fold_is_one_hop() -> None:
+    """No target is itself folded: a chain would merge 吉田 with 吉岡."""
+    assert not set(fold_map()) & set(fold_map().values())
+
+
+def test_pairs_kept_apart_stay_apart() -> None:
+    for pair in read_variants()[1]:
+        assert len({fold(kanji) for kanji in pair}) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("渡邉　太郎", "渡辺 太郎"),
+        ("渡邊 太郎", "渡辺 太郎"),
+        ("渡邊\U000e0101 太郎", "渡辺 太郎"),
+        ("髙﨑 花", "高崎 花"),
+        ("濵田 花", "浜田 花"),
+        ("𠮷澤 廣", "吉沢 広"),
+        ("佐々木 花", "佐佐木 花"),
+        ("三ヶ島 花", "三ケ島 花"),
+        ("MARIA SILVA", "マリア・シルバ"),
+        ("Silva, Maria", "MARIA SILVA"),
+        ("NGUYEN THI LAN", "グエン ティ ラン"),
+        ("LAN NGUYEN THI", "NGUYEN THI LAN"),
+    ],
+)
+def test_names_that_meet(one: str, other: str) -> None:
+    assert match_name(one).match == match_name(other).match
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("斎藤 花", "斉藤 花"),
+        ("島田 花", "嶋田 花"),
+        ("富田 花", "冨田 花"),
+        ("龍 花", "竜 花"),
+        ("吉田 花", "吉岡 花"),
+        ("西田 花", "平田 花"),
+        # Regression: ja-itaiji alone makes these one
+        ("山田 晨", "山田 辰"),
+        ("山田 栞", "山田 刊"),
+        ("山田 暉", "山田 輝"),
+    ],
+)
+def test_names_that_stay_apart(one: str, other: str) -> None:
+    assert match_name(one).match != match_name(other).match
+
+
+def test_name_parts_and_gaiji() -> None:
+    form = match_name("〓{F040}田　太郎")
+    assert (form.match, form.surname, form.given, form.has_gaiji) == ("〓田太郎", "〓田", "太郎", True)
+    whole = match_name("山田太郎")
+    assert (whole.match, whole.surname, whole.given) == ("山田太郎", None, None)
+    assert match_name("　").match is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ﾜﾀﾅﾍﾞ ﾀﾛｳ", "ワタナベ　タロウ"),
+        ("わたなべ たろう", "ワタナベ タロウ"),
+        ("カ゛トウ", "ガトウ"),
+        ("ショウコ", "シヨウコ"),
+        ("ヴィクトル", "ビクトル"),
+        ("ハヅキ", "ハズキ"),
+        ("ヂロウ", "ジロウ"),
+        ("マリー", "マリ"),
+        ("マリア・シルバ・ロペス", "ロペス シルバ マリア"),
+        ("ミスヾ", "ミスズ"),
+    ],
+)
+def test_readings_that_meet(one: str, other: str) -> None:
+    assert match_kana(one).match == match_kana(other).match
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.characters(min_codepoint=0x3041, max_codepoint=0x30FF), max_size=12))
+def test_kana_folding_is_idempotent(text: str) -> None:
+    once = fold_kana(in_one_width(text))
+    assert fold_kana(once) == once
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_nothing_raises_and_width_does_not_matter(text: str) -> None:
+    match_address(text)
+    assert fold(fold(text)) == fold(text)
+    if unicodedata.is_normalized("NFKC", text):
+        assert match_name(text) == match_name(in_one_width(text))
+        assert match_kana(text) == match_kana(in_one_width(text))
+
+
+_KANJI = dict(zip(range(1, 10), "一二三四五六七八九", strict=True))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 30),
+    st.integers(1, 40),
+    st.sampled_from(["-", "－", "−", "‐", "ー", "―", "の"]),
+    st.sampled_from(["", "大字"]),
+    st.sampled_from(["", "戸田市", "埼玉県戸田市"]),
+)
+def test_an_address_written_in_many_ways_is_one(
+    chome: int, ban: int, go: int, hyphen: str, oaza: str, city: str
+) -> None:
+    wide = str.maketrans("0123456789", "０１２３４５６７８９")
+    written = [
+        f"{city}{oaza}新曽{chome}丁目{ban}番{go}号",
+        f"{city}{oaza}新曽{_KANJI[chome]}丁目{ban}番地{go}",
+        f"{city}{oaza}新曽{chome}{hyphen}{ban}{hyphen}{go}",
+        f"{city}{oaza}新曽{chome}丁目{ban}{hyphen}{go}".translate(wide),
+        f"{city}{oaza}新曽{chome}丁目{ban}番{go}号　コーポ戸田２０１号室",
+    ]
+    forms = [match_address(text) for text in written]
+    assert {form.match for form in forms} == {f"新曽{chome}-{ban}-{go}"}
+    assert (forms[-1].building, forms[-1].room) == ("コポ戸田", "201")
+
+
+@pytest.mark.parametrize(
+    ("text", "town", "block", "room"),
+    [
+        ("神奈川県茅が崎市東海岸北1-1", "東海岸北", "1-1", None),
+        ("北海道札幌市中央区北一条西２丁目1", "北1条西", "2-1", None),
+        ("東京都千代田区三番町5番地", "3番町", "5", None),
+        ("戸田市新曽2-3-1-101", "新曽", "2-3-1", "101"),
+        ("石川県加賀市大聖寺東町１丁目10番地の2", "大聖寺東町", "1-10-2", None),
+        ("住所不定", None, None, None),
+    ],
+)
+def test_address_parts(text: str, town: str | None, block: str | None, room: str | None) -> None:
+    form = match_address(text)
+    assert (form.town, form.block, form.room) == (town, block, room)
+
+
+@pytest.mark.parametrize(
+    "text", ["048-441-1800", "０４８－４４１－１８００", "(048)441-1800", "+81-48-441-1800", "0484411800 内線12"]
+)
+def test_phones_that_meet(text: str) -> None:
+    assert match_phone(text) == "0484411800"
+
+
+@pytest.mark.parametrize("text", ["0000000000", "441-1800", "", "なし"])
+def test_fillers_are_no_phone(text: str) -> None:
+    assert match_phone(text) is None
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**9))
+def test_check_digits(body: int) -> None:
+    digit = check_digit(str(body))
+    assert has_valid_check_digit(f"{body}{digit}") is True
+    assert has_valid_check_digit(f"{body}{(digit + 1) % 10}") is False
+
+
+def test_numbers() -> None:
+    assert normalise_number("　００１２－３ ") == "0012-3"
+    assert has_valid_check_digit("A12") is None
+    assert [read_int(text) for text in ("３", "1,200", "△5", "3.0", "3.5", "-0", "x")] == [
+        3,
+        1200,
+        -5,
+        3,
+        None,
+        0,
+        None,
+    ]
+    assert [read_decimal(text) for text in ("１２.５", "-3", "x", "1e3")] == [12.5, -3.0, None, None]
