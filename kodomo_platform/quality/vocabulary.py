@@ -282,7 +282,7 @@ def _age_fits_grade(target: Target) -> Check:
     # a school year begins on 1 April; a child born on 1 April belongs to the year before (School Education Act, art. 17)
     due = f"(year({on} - interval 3 month) - year({birth} - interval 1 day - interval 3 month) - 6)"
     years = int(target.arguments.get("tolerance", 1))
-    scope = f"{birth} is not null and {target.column} is not null"
+    scope = f"{birth} is not null and {target.column} is not null and ({_where(target)})"
     return Check(
         target.base,
         scope,
@@ -303,6 +303,43 @@ def _exists_in(target: Target) -> Check:
         f"from {target.base} as t where {filled} and ({_where(target)}))"
     )
     return Check(relation, "true", "_orphan", _columns(target, *own), other_tables=(table,))
+
+
+def _trimmed(target: Target) -> Check:
+    text = target.column
+    return Check(target.base, f"{target.given()} is not null", f"{text} <> trim({text}, {BLANKS})", _columns(target))
+
+
+def _certain(target: Target) -> Check:
+    day = _dated(target, target.item or "")
+    return Check(target.base, f"{target.given()} is not null", f"{day} is null", _columns(target))
+
+
+def _same_in(target: Target) -> Check:
+    table = str(target.arguments["table"])
+    own, there = str(target.arguments["own"]), str(target.arguments["there"])
+    compared = [str(name) for name in target.arguments["compared"]]
+    same = [str(name) for name in target.arguments.get("where_same", [])]
+    fields = ", ".join(f"any_value({quoted(name)}) as {quoted('_t_' + name)}" for name in [*compared, *same])
+    # a number that stands on several rows there says nothing about which is meant
+    known = f"select {quoted(there)} as _key, {fields} from {table} where {quoted(there)} is not null group by 1 having count(*) = 1"
+    differ = " or ".join(f"s.{quoted(name)} <> f.{quoted('_t_' + name)}" for name in compared)
+    alike = " and ".join(f"s.{quoted(name)} = f.{quoted('_t_' + name)}" for name in same) or "true"
+    relation = (
+        f"(select s.*, coalesce({differ}, false) as _differs from {target.base} as s "
+        f"inner join ({known}) as f on f._key = s.{quoted(own)} where {alike})"
+    )
+    return Check(relation, "true", "_differs", _columns(target, own, *compared, *same), other_tables=(table,))
+
+
+def _not_before_birth(target: Target) -> Check:
+    table = str(target.arguments["table"])
+    relation = (
+        f"(select s.*, s.{target.column} < f._born as _before_birth from {target.base} as s inner join "
+        f"(select source_record_id as _key, min(birth_date__earliest) as _born from {table} group by 1) as f "
+        f"on f._key = s.source_record_id where s.{target.column} is not null and f._born is not null)"
+    )
+    return Check(relation, "true", "_before_birth", _columns(target, "source_record_id"), other_tables=(table,))
 
 
 def _satisfied(target: Target) -> Check:
@@ -378,17 +415,25 @@ VOCABULARY: dict[str, Word] = {
     "expect_dates_not_before": Word(_not_before_date, True, {"date": True}),
     "expect_value_not_above": Word(_not_above, True, {"not_above": True}),
     "expect_check_digit": Word(_check_digit, True, {}),
-    "expect_age_to_fit_grade": Word(_age_fits_grade, True, {"birth_date": True, "on": False, "tolerance": False}),
+    "expect_age_to_fit_grade": Word(
+        _age_fits_grade, True, {"birth_date": True, "on": False, "tolerance": False, "where": False}
+    ),
     "expect_rows_to_exist_in": Word(
         _exists_in, False, {"table": True, "columns": True, "own": False, "fixed": False, "where": False}
     ),
+    "expect_values_to_be_trimmed": Word(_trimmed, True, {}),
+    "expect_dates_to_be_certain": Word(_certain, True, {}),
+    "expect_same_as_in": Word(
+        _same_in, True, {"table": True, "own": True, "there": True, "compared": True, "where_same": False}
+    ),
+    "expect_event_not_before_birth": Word(_not_before_birth, True, {"table": True}),
     "expect_rows_to_satisfy": Word(_satisfied, False, {"condition": True, "columns": False, "where": False}),
 }
 
 
 def argument_columns(expectation: str, arguments: Mapping[str, Any]) -> Iterable[str]:
     """The columns of the expectation's own table that its arguments name (checked when a suite is loaded)."""
-    for name in ("columns", "by", "own"):
+    for name in ("columns", "by", "own", "compared", "where_same"):
         if expectation == "expect_rows_to_exist_in" and name == "columns" and "own" in arguments:
             continue
         values = arguments.get(name)

@@ -1,0 +1,201 @@
+"""Absence made visible: what of each item is there, by month and source, and whether blanks fall on some groups.
+
+Statuses as everywhere: present, blank, not_applicable, not_held, before_start, unreadable (not_linked joins in the
+marts). What a municipality decides from it stands in its file (`absence_decisions`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+
+import duckdb
+
+from kodomo_platform.catalog import Source, load_catalog
+from kodomo_platform.quality.engine import table_columns
+
+STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "unreadable")
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Cells of one item of one source in one month (None: rows without a month) by status."""
+
+    source: str
+    item: str
+    month: dt.date | None
+    rows: int
+    counts: dict[str, int]
+
+    @property
+    def absent_percent(self) -> float:
+        """Blank and unreadable among the cells that could hold a value."""
+        could = sum(self.counts.get(status, 0) for status in ("present", "blank", "unreadable", "before_start"))
+        lost = could - self.counts.get("present", 0)
+        return 100.0 * lost / could if could else 0.0
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest extract and event of one source, in days before the as-of date."""
+
+    source: str
+    held: bool
+    last_extract: dt.date | None
+    extract_age_days: int | None
+    last_event: dt.date | None
+    event_age_days: int | None
+
+
+def _staged(con: duckdb.DuckDBPyConnection) -> list[tuple[Source, frozenset[str]]]:
+    tables = table_columns(con)
+    return [
+        (source, tables[f"staging.{source.staging_table}"])
+        for source in load_catalog().sources.values()
+        if f"staging.{source.staging_table}" in tables
+    ]
+
+
+def availability(con: duckdb.DuckDBPyConnection, *, by_month: bool = True) -> list[Availability]:
+    """The matrix of every staged item, one scan per source."""
+    answer: list[Availability] = []
+    for source, columns in _staged(con):
+        items = [item.name for item in source.items if f"{item.name}__status" in columns]
+        if not items:
+            continue
+        event = source.event_date if source.event_date in columns else None
+        month = f"date_trunc('month', {event})::date" if by_month and event else "null::date"
+        counts = ", ".join(
+            f"count(*) filter (where \"{item}__status\" = '{status}')" for item in items for status in STATUSES
+        )
+        rows = con.execute(
+            f"select {month} as m, count(*), {counts} from staging.{source.staging_table} group by 1 order by 1"
+        ).fetchall()
+        for row in rows:
+            for place, item in enumerate(items):
+                start = 2 + place * len(STATUSES)
+                found = dict(zip(STATUSES, row[start : start + len(STATUSES)], strict=True))
+                answer.append(Availability(source.key, item, row[0], row[1], {k: v for k, v in found.items() if v}))
+    return answer
+
+
+def freshness(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> list[Freshness]:
+    """Per source of this municipality, how old its newest extract and its newest event are."""
+    tables = table_columns(con)
+    held = dict(con.execute("select source, held from cfg.source").fetchall()) if "cfg.source" in tables else {}
+    answer = []
+    for source in load_catalog().sources.values():
+        extract: dt.date | None = None
+        event: dt.date | None = None
+        if f"raw.{source.raw_table}" in tables:
+            row = con.execute(
+                f"select max(_extract_date) from raw.{source.raw_table} where _extract_date <= ?", [as_of]
+            ).fetchone()
+            extract = row[0] if row else None
+        columns = tables.get(f"staging.{source.staging_table}", frozenset())
+        if source.event_date and source.event_date in columns:
+            row = con.execute(
+                f"select max({source.event_date}) from staging.{source.staging_table} where {source.event_date} <= ?",
+                [as_of],
+            ).fetchone()
+            event = row[0] if row else None
+        answer.append(
+            Freshness(
+                source.key,
+                bool(held.get(source.key, extract is not None)),
+                extract,
+                (as_of - extract).days if extract else None,
+                event,
+                (as_of - event).days if event else None,
+            )
+        )
+    return answer
+
+
+@dataclass(frozen=True)
+class BlankPattern:
+    """Whether an item's blanks fall evenly over a group. ``effect``: Cramér's V (0-1); ``random``: no sign against."""
+
+    source: str
+    item: str
+    group: str
+    rows: int
+    blank: int
+    chi2: float
+    degrees: int
+    p_value: float
+    effect: float
+
+    @property
+    def random(self) -> bool:
+        """No notable dependence: the effect is below 0.1 (Cohen's 'small') or the test does not see one at 1 %."""
+        return self.effect < 0.1 or self.p_value >= 0.01
+
+
+def contingency(table: list[tuple[int, int]]) -> tuple[float, int, float, float]:
+    """(chi², degrees, p, Cramér's V) of rows (blank, present); groups without cells are left out.
+
+    p by Wilson and Hilferty's cube-root approximation (1931), good to 0.001 from one degree on: SciPy costs a second of
+    start-up for this one number.
+    """
+    rows = [row for row in table if sum(row)]
+    total = sum(map(sum, rows))
+    blank, present = sum(row[0] for row in rows), sum(row[1] for row in rows)
+    degrees = len(rows) - 1
+    if degrees < 1 or not blank or not present:
+        return 0.0, max(degrees, 0), 1.0, 0.0
+    chi2 = 0.0
+    for row in rows:
+        size = sum(row)
+        for observed, column in zip(row, (blank, present), strict=True):
+            expected = size * column / total
+            chi2 += (observed - expected) ** 2 / expected
+    z = ((chi2 / degrees) ** (1 / 3) - (1 - 2 / (9 * degrees))) / math.sqrt(2 / (9 * degrees))
+    return chi2, degrees, 0.5 * math.erfc(z / math.sqrt(2)), math.sqrt(chi2 / total)
+
+
+_GROUPS = ("school_code", "grade", "sex", "address_town", "facility_code", "relationship")
+
+
+def blank_patterns(con: duckdb.DuckDBPyConnection) -> list[BlankPattern]:
+    """For items with blanks, whether they depend on school, grade, sex or area (where the row or its pupil has one)."""
+    answer: list[BlankPattern] = []
+    staged = _staged(con)
+    homes = {source.id_system: (source, columns) for source, columns in staged if source.is_identity}
+    for source, columns in staged:
+        home, home_columns = (source, columns) if source.is_identity else homes.get(source.id_system, (source, columns))
+        groups = [group for group in _GROUPS if group in home_columns]
+        for item in (i.name for i in source.items if f"{i.name}__status" in columns):
+            status = f's."{item}__status"'
+            for group in groups:
+                if group == item:
+                    continue
+                rows = con.execute(
+                    f"select count(*) filter (where {status} = 'blank'), count(*) filter (where {status} = 'present') "
+                    f"from staging.{source.staging_table} as s inner join staging.{home.staging_table} as h "
+                    f"on h.source_record_id = s.source_record_id where h.{group} is not null "
+                    f"group by h.{group} having count(*) >= 5"
+                ).fetchall()
+                blank = sum(row[0] for row in rows)
+                if blank < 5:
+                    continue
+                chi2, degrees, p, effect = contingency([(row[0], row[1]) for row in rows])
+                answer.append(
+                    BlankPattern(source.key, item, group, sum(map(sum, rows)), blank, chi2, degrees, p, effect)
+                )
+    return answer
+
+
+def population_stability(before: dict[str, int], after: dict[str, int]) -> float:
+    """PSI of two histograms: below 0.1 steady, above 0.25 shifted (Siddiqi, Credit Risk Scorecards, 2006)."""
+    totals = sum(before.values()), sum(after.values())
+    if not all(totals):
+        return 0.0
+    value = 0.0
+    for key in {*before, *after}:
+        # half a row for an empty class, so that a new class counts without being infinite
+        share_before = max(before.get(key, 0), 0.5) / totals[0]
+        share_after = max(after.get(key, 0), 0.5) / totals[1]
+        value += (share_after - share_before) * math.log(share_after / share_before)
+    return value
