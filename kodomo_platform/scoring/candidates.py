@@ -179,7 +179,7 @@ def fit_ebm(table: Table, theme: str, *, seed: int = 0, bags: int = 8, interacti
 def fit_boosting(table: Table, theme: str, *, seed: int = 0) -> Fitted:
     """Histogram gradient boosting: a yardstick only, since its reasons do not add up."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     x, y, weight = augmented(table, seed)
     trees = HistGradientBoostingClassifier(

@@ -337,7 +337,7 @@ def evaluate(cohort: Cohort, theme: Theme, model: AdditiveModel, features: dict[
             "score": pa.array(sigmoid(logits)),
             "score_low": pa.array(sigmoid(logits - spread)),
             "score_high": pa.array(sigmoid(logits + spread)),
-            "determinable": pa.array(np.equal(reason, None)),
+            "determinable": pa.array([why is None for why in reason], type=pa.bool_()),
             "undetermined_reason": pa.array(reason, type=pa.string()),
             "always_alert": pa.array(always),
         }

@@ -158,7 +158,7 @@ def train(
     failures = _floor(chosen_theme, results[chosen], complete, without)
     groups = _groups(data.sex[test], y, probabilities[chosen], capacity * dates)
     metrics = dict(results[chosen]) | {"auc_low": interval[0], "auc_high": interval[1]}
-    report = _record(
+    return _record(
         municipality.code,
         chosen_theme,
         as_of,
@@ -178,7 +178,6 @@ def train(
         y,
         features,
     )
-    return report
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,7 @@ def load_training(
                 f.child_id, f.as_of_date, coalesce(f.household_id, f.child_id) as household, f.sex,
                 {", ".join("f." + name for name in names)}
             from marts.mart_training_features as f
-            where {population_condition(theme).replace("is_", "f.is_").replace("age_years", "f.age_years")}
+            where {population_condition(theme)}
                 and f.as_of_date + interval {theme.horizon_months} month <= $as_of::date
         ),
         label as (

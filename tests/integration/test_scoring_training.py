@@ -18,7 +18,8 @@ from kodomo_platform.scoring.artifacts import model_path
 from kodomo_platform.warehouse import connect
 
 _spec = importlib.util.spec_from_file_location("scores_fixture", Path(__file__).with_name("test_scoring_scores.py"))
-assert _spec is not None and _spec.loader is not None
+assert _spec is not None
+assert _spec.loader is not None
 made = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(made)
 AS_OF: dt.date = made.AS_OF
