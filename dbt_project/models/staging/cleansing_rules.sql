@@ -4,6 +4,11 @@ with run as (
     select * from {{ source('cfg', 'run') }}
 ),
 
+as_of_day as (
+    select coalesce(try_cast(nullif('{{ var("as_of") }}', '') as date), max(run.as_of_date)) as as_of_date
+    from run
+),
+
 source_rules as (
     select * from {{ source('cfg', 'source') }}
 ),
@@ -45,7 +50,7 @@ final as (
     select
         item_rules.source,
         item_rules.item,
-        day.as_of_date,
+        as_of_day.as_of_date,
         source_rules.extract_kind,
         source_rules.system_start,
         struct_pack(
@@ -58,9 +63,7 @@ final as (
         ) as rule
     from item_rules
     inner join source_rules on item_rules.source = source_rules.source
-    cross join (
-        select coalesce(try_cast(nullif('{{ var("as_of") }}', '') as date), max(run.as_of_date)) as as_of_date from run
-    ) as day
+    cross join as_of_day
     left join null_tokens on item_rules.source = null_tokens.source and item_rules.item = null_tokens.item
     left join code_maps on item_rules.source = code_maps.source and item_rules.item = code_maps.item
 )
