@@ -7,6 +7,7 @@ extracts rooms; whether a failed check blocks a publication is wired in `orchest
 from __future__ import annotations
 
 from kodomo_platform.quality.engine import validate
+from kodomo_platform.quality.report import html_report
 from kodomo_platform.quality.results import (
     ExpectationResult,
     GroupResult,
@@ -25,6 +26,7 @@ __all__ = [
     "Suite",
     "compare",
     "group_results",
+    "html_report",
     "load_suites",
     "read_results",
     "rethreshold",

@@ -1,0 +1,386 @@
+"""The quality report: one self-contained HTML file per municipality and run, for analysts and for printing.
+
+Japanese first, English by a switch without any script (a radio button and CSS); light, dark and A4; pictures are SVG with
+a text alternative. It shows counts and names of items, never a value. What is counted is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from kodomo_platform.catalog import load_catalog
+from kodomo_platform.quality.availability import Availability, BlankPattern, Freshness
+from kodomo_platform.quality.drift import Alarm
+from kodomo_platform.quality.results import ExpectationResult, compare, read_results, runs
+
+if TYPE_CHECKING:
+    from kodomo_platform.municipalities.models import Municipality
+
+# Longer tables stop here and say so: the report stays below its size, the whole stands in quality.results.
+_MOST_ROWS = 300
+
+_CSS = """
+:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#5a6470;--line:#d5dae0;--good:#1a7f4b;--warn:#a15c00;
+--bad:#b42318;--panel:#f5f7f9}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e9ed;--paper:#14171b;--soft:#a4adb8;--line:#343b44;--good:#5fd39a;
+--warn:#f0b45b;--bad:#ff8a80;--panel:#1d2228}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:70rem;padding:1rem;background:var(--paper);color:var(--ink);
+font:15px/1.6 "Hiragino Sans","Yu Gothic UI","Noto Sans CJK JP","Noto Sans JP",sans-serif}
+h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.15rem;border-bottom:2px solid var(--line);margin:1.6rem 0 .6rem}
+h3{font-size:1rem;margin:1rem 0 .3rem}table{border-collapse:collapse;width:100%;font-size:.86rem}
+th,td{border-bottom:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.verdict{padding:.8rem 1rem;border-left:6px solid;background:
+var(--panel);font-size:1.05rem}.good{border-color:var(--good)}.warn{border-color:var(--warn)}.bad{border-color:var(--bad)}
+.s-critical{color:var(--bad);font-weight:700}.s-warning{color:var(--warn);font-weight:600}.s-info{color:var(--soft)}
+.soft{color:var(--soft);font-size:.85rem}svg{max-width:100%;height:auto}svg text{fill:var(--ink);font-size:11px}
+input.lang{position:absolute;opacity:0}label.lang{display:inline-block;border:1px solid var(--line);padding:.1rem .7rem;
+cursor:pointer}#lang-ja:checked~label[for=lang-ja],#lang-en:checked~label[for=lang-en]{background:var(--ink);
+color:var(--paper)}input.lang:focus-visible~label{outline:2px solid var(--warn)}
+#lang-ja:checked~main .en,#lang-en:checked~main .ja{display:none}
+@media print{@page{size:A4;margin:14mm}:root{--ink:#000;--paper:#fff;--panel:#fff;--soft:#444;--line:#bbb}
+label.lang{display:none}h2{break-after:avoid}tr,svg{break-inside:avoid}body{font-size:10pt;padding:0}}
+"""
+
+
+def two(ja: str, en: str) -> str:
+    """A text in both languages; the switch shows one. Escaped: names come from files that people write."""
+    return f'<span class="ja" lang="ja">{escape(ja)}</span><span class="en" lang="en">{escape(en)}</span>'
+
+
+_SEVERITY = {"critical": ("重大", "critical"), "warning": ("注意", "warning"), "info": ("参考", "info")}
+_KIND = {
+    "completeness": ("完全性", "completeness"),
+    "conformance": ("適合性", "conformance"),
+    "plausibility": ("妥当性", "plausibility"),
+}
+_STATUS = {"failed": ("不合格", "failed"), "error": ("実行不可", "could not run")}
+
+
+def verdict(results: Sequence[ExpectationResult]) -> tuple[str, str, str]:
+    """(css class, Japanese, English): whether the data may be published, and how much there is to look at."""
+    critical = [r for r in results if not r.passed and r.severity == "critical"]
+    warning = [r for r in results if not r.passed and r.severity == "warning"]
+    if critical:
+        return (
+            "bad",
+            f"重大な不備が{len(critical)}件あります。修正されるまで公開しません。ほかに注意が{len(warning)}件あります。",
+            f"{len(critical)} critical fault(s): nothing is published until they are corrected. {len(warning)} warning(s).",
+        )
+    if warning:
+        return (
+            "warn",
+            f"公開できます。確認が必要な注意が{len(warning)}件あります。",
+            f"May be published. {len(warning)} warning(s) to look at.",
+        )
+    return (
+        "good",
+        "公開できます。注意すべき不備は見つかりませんでした。",
+        "May be published. Nothing above info was found.",
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
+    def cls(place: int) -> str:
+        return ' class="n"' if place in numeric else ""
+
+    body = "".join(
+        "<tr>" + "".join(f"<td{cls(place)}>{cell}</td>" for place, cell in enumerate(row)) + "</tr>" for row in rows
+    )
+    head = "".join(f'<th scope="col"{cls(place)}>{cell}</th>' for place, cell in enumerate(heads))
+    return (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        if body
+        else f"<p>{two('なし', 'None')}</p>"
+    )
+
+
+def _results_table(results: Sequence[ExpectationResult]) -> str:
+    order = {"critical": 0, "warning": 1, "info": 2}
+    listed = sorted(results, key=lambda r: (order[r.severity], -r.percent, r.expectation_id))
+    rows = [
+        (
+            f'<span class="s-{r.severity}">{two(*_SEVERITY[r.severity])}</span>',
+            escape(r.table_name.split(".", 1)[1]),
+            two(r.label_ja, r.label_en),
+            two(*_KIND[r.kind]),
+            two(*_STATUS.get(r.status, (r.status, r.status))) + (f" ({escape(r.reason)})" if r.reason else ""),
+            f"{r.unexpected:,} / {r.evaluated:,}",
+            f"{r.percent:.2f} %",
+            f"{r.threshold:g} %",
+        )
+        for r in listed[:_MOST_ROWS]
+    ]
+    heads = (
+        two("重大度", "Severity"), two("表", "Table"), two("検査", "Expectation"), two("種類", "Kind"), two("結果", "Result"),
+        two("違反 / 対象", "Broken / in scope"), two("割合", "Share"), two("許容", "Allowed"),
+    )  # fmt: skip
+    more = len(listed) - _MOST_ROWS
+    note = f'<p class="soft">{two(f"ほか{more}件", f"{more} more")}</p>' if more > 0 else ""
+    return _table(heads, rows, (5, 6, 7)) + note
+
+
+def _heat_map(source: str, label: str, cells: Sequence[Availability]) -> str:
+    """Items down, months across; the darker, the more is absent. The same numbers stand in the title of each cell."""
+    months = sorted({cell.month for cell in cells if cell.month is not None})[-36:]
+    items = list(dict.fromkeys(cell.item for cell in cells))
+    columns: list[dt.date | None] = [*months] if months else [None]
+    known = {(cell.item, cell.month): cell for cell in cells}
+    catalog = load_catalog()
+    left, size = 190, 18
+    parts = []
+    for y, name in enumerate(items):
+        item = catalog.sources[source].by_name.get(name)
+        shown = escape(item.label_ja if item else name)
+        parts.append(f'<text x="{left - 6}" y="{34 + y * size}" text-anchor="end">{shown[:16]}</text>')
+        for x, month in enumerate(columns):
+            cell = known.get((name, month))
+            if cell is None:
+                continue
+            counts = cell.counts
+            share = cell.absent_percent
+            if counts.get("not_held", 0) == cell.rows:
+                fill, said = "#8a8f98", "取得なし not held"
+            elif counts.get("before_start", 0) == cell.rows:
+                fill, said = "#b9a3d9", "導入前 before the system began"
+            elif counts.get("not_applicable", 0) == cell.rows:
+                fill, said = "#c9d6df", "非該当 not applicable"
+            else:
+                red = max(0.0, min(1.0, share / 100)) ** 0.5
+                fill = f"rgb({int(60 + 160 * red)},{int(150 - 90 * red)},{int(110 - 50 * red)})"
+                said = f"欠け absent {share:.1f} %"
+            when = month.strftime("%Y-%m") if month else "全体 all"
+            parts.append(
+                f'<rect x="{left + x * size}" y="{22 + y * size}" width="{size - 2}" height="{size - 2}" fill="{fill}">'
+                f"<title>{shown} {when}: {said}</title></rect>"
+            )
+    for x, month in enumerate(columns):
+        if month and (x % 6 == 0):
+            parts.append(f'<text x="{left + x * size}" y="14">{month:%Y-%m}</text>')
+    width, height = left + len(columns) * size + 10, 30 + len(items) * size
+    alternative = escape(f"{label}: 項目ごと月ごとの欠けの割合 / share absent per item and month")
+    return (
+        f'<svg role="img" aria-label="{alternative}" viewBox="0 0 {width} {height}" width="{width}">'
+        f"<title>{alternative}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _trend(points: Sequence[tuple[str, int, int]]) -> str:
+    """Critical and warning failures of the last runs, as two lines."""
+    if len(points) < 2:
+        return f'<p class="soft">{two("推移は2回目の実行から表示します。", "Trends begin with the second run.")}</p>'
+    top = max(1, *(max(a, b) for _, a, b in points))
+    step = 600 / (len(points) - 1)
+
+    def line(place: int, colour: str, dash: str) -> str:
+        path = " ".join(
+            f"{30 + i * step:.1f},{130 - 110 * int(point[place]) / top:.1f}" for i, point in enumerate(points)
+        )
+        return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>'
+
+    alternative = "実行ごとの不合格数 / failures per run: " + ", ".join(f"{name}: {a} + {b}" for name, a, b in points)
+    return (
+        f'<svg role="img" aria-label="{escape(alternative)}" viewBox="0 0 660 160" width="660"><title>{escape(alternative)}'
+        f'</title><text x="2" y="22">{top}</text><text x="2" y="134">0</text>'
+        f"{line(1, '#d0342c', '')}{line(2, '#c77700', '5 3')}"
+        f'<text x="30" y="152">{escape(points[0][0])}</text><text x="630" y="152" text-anchor="end">{escape(points[-1][0])}'
+        f'</text></svg><p class="soft">{two("実線: 重大、破線: 注意", "solid: critical, dashed: warning")}</p>'
+    )
+
+
+def trend_points(con: duckdb.DuckDBPyConnection, last: int = 20) -> list[tuple[str, int, int]]:
+    """(run's as-of date, failed critical, failed warning) of the last runs, oldest first."""
+    if not runs(con):
+        return []
+    rows = con.execute(
+        "select max(as_of_date), count(*) filter (where not passed and severity = 'critical'), "
+        "count(*) filter (where not passed and severity = 'warning') from quality.results "
+        "group by run_id order by max(recorded_at)"
+    ).fetchall()
+    return [(str(day), int(critical), int(warning)) for day, critical, warning in rows][-last:]
+
+
+def render(
+    *,
+    code: str,
+    name_ja: str,
+    name_en: str,
+    results: Sequence[ExpectationResult],
+    before: Sequence[ExpectationResult] = (),
+    matrix: Sequence[Availability] = (),
+    fresh: Sequence[Freshness] = (),
+    patterns: Sequence[BlankPattern] = (),
+    alarms: Sequence[Alarm] = (),
+    trend: Sequence[tuple[str, int, int]] = (),
+) -> str:
+    """The report as HTML."""
+    catalog = load_catalog()
+    css, ja, en = verdict(results)
+    as_of = max((r.as_of_date for r in results), default=None)
+    difference = compare(before, results)
+    failing = [r for r in results if not r.passed]
+    parts = [f'<p class="verdict {css}" role="status">{two(ja, en)}</p>']
+    counts = defaultdict(int)
+    for result in results:
+        counts[result.status] += 1
+    said_ja = f"検査{len(results)}件: 合格{counts['passed']}、不合格{counts['failed']}、対象外{counts['not_applicable']}、実行不可{counts['error']}"
+    said_en = (
+        f"{len(results)} expectations: {counts['passed']} passed, {counts['failed']} failed, "
+        f"{counts['not_applicable']} not applicable, {counts['error']} could not run"
+    )
+    parts.append(f"<p>{two(said_ja, said_en)}</p>")
+    parts.append(f"<h2>{two('前回から悪くなったもの', 'What got worse since the last run')}</h2>")
+    if before:
+        parts.append(f"<h3>{two(f'新しい不備 {len(difference.new)}件', f'New: {len(difference.new)}')}</h3>")
+        parts.append(_results_table(difference.new))
+        parts.append(
+            f"<h3>{two(f'割合が増えた不備 {len(difference.worse)}件', f'Larger: {len(difference.worse)}')}</h3>"
+        )
+        parts.append(_results_table(difference.worse))
+        solved, stays = len(difference.resolved), len(difference.persisting)
+        parts.append(f"<p>{two(f'解消 {solved}件、継続 {stays}件', f'{solved} resolved, {stays} persisting')}</p>")
+    else:
+        parts.append(f"<p>{two('前回の実行がありません。', 'There is no former run.')}</p>")
+    parts.append(f"<h2>{two('推移', 'Trend')}</h2>" + _trend(trend))
+    if alarms:
+        parts.append(f"<h2>{two('前回の抽出からの変化', 'Changes since the former extracts')}</h2>")
+        parts.append(
+            _table(
+                (
+                    two("出典", "Source"),
+                    two("項目", "Item"),
+                    two("指標", "Measure"),
+                    two("値", "Value"),
+                    two("範囲", "Limits"),
+                ),
+                [
+                    (
+                        escape(a.source),
+                        escape(a.item or ""),
+                        escape(a.measure),
+                        f"{a.value:g}",
+                        f"{a.low:.4g} – {a.high:.4g}",
+                    )
+                    for a in alarms[:_MOST_ROWS]
+                ],
+                (3, 4),
+            )
+        )
+    parts.append(f"<h2>{two('不備の一覧', 'All failures')}</h2>" + _results_table(failing))
+    if fresh:
+        parts.append(f"<h2>{two('データの新しさ', 'Freshness')}</h2>")
+        parts.append(
+            _table(
+                (
+                    two("出典", "Source"),
+                    two("最新の抽出", "Newest extract"),
+                    two("経過日数", "Days"),
+                    two("最新の出来事", "Newest event"),
+                ),
+                [
+                    (
+                        two(catalog.sources[f.source].label_ja, catalog.sources[f.source].label_en),
+                        escape(str(f.last_extract or "—")),
+                        "" if f.extract_age_days is None else str(f.extract_age_days),
+                        escape(str(f.last_event or "—")),
+                    )
+                    for f in fresh
+                    if f.held
+                ],
+                (2,),
+            )
+        )
+    parts.append(f"<h2>{two('出典ごと', 'By source')}</h2>")
+    by_source: dict[str, list[Availability]] = defaultdict(list)
+    for cell in matrix:
+        by_source[cell.source].append(cell)
+    for key, source in catalog.sources.items():
+        mine = [r for r in results if r.source == key]
+        if not mine or all(r.status == "not_applicable" for r in mine):
+            continue
+        parts.append(f"<h3>{two(source.label_ja, source.label_en)} <code>{escape(key)}</code></h3>")
+        broken: dict[str, int] = defaultdict(int)
+        for r in mine:
+            if not r.passed:
+                broken[r.kind] += 1
+        parts.append("<p>" + " · ".join(f"{two(*_KIND[kind])} {broken.get(kind, 0)}" for kind in _KIND) + "</p>")
+        if by_source.get(key):
+            parts.append(_heat_map(key, source.label_ja, by_source[key]))
+    notable = sorted((p for p in patterns if not p.random), key=lambda p: -p.effect)
+    parts.append(f"<h2>{two('空白の偏り(無作為でない欠け)', 'Blanks that are not at random')}</h2>")
+    parts.append(
+        _table(
+            (two("出典", "Source"), two("項目", "Item"), two("群", "Group"), two("空白 / 行", "Blank / rows"), "χ²", "p", "V"),
+            [
+                (
+                    escape(p.source), escape(p.item), escape(p.group), f"{p.blank:,} / {p.rows:,}", f"{p.chi2:.1f}",
+                    f"{p.p_value:.3g}", f"{p.effect:.2f}",
+                )
+                for p in notable[:100]
+            ],
+            (3, 4, 5, 6),
+        )
+    )  # fmt: skip
+    run = escape(results[0].run_id) if results else ""
+    return (
+        f'<!doctype html><html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>データ品質報告 {escape(name_ja)} {as_of}</title><style>{_CSS}</style></head><body>"
+        '<input class="lang" type="radio" name="lang" id="lang-ja" checked><input class="lang" type="radio" name="lang" '
+        'id="lang-en"><label class="lang" for="lang-ja">日本語</label><label class="lang" for="lang-en">English</label>'
+        f"<main><h1>{two(f'データ品質報告 {name_ja}', f'Data quality report: {name_en}')}</h1>"
+        f'<p class="soft">{escape(code)} · {as_of} · run {run}</p>{"".join(parts)}</main></body></html>'
+    )
+
+
+def html_report(
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    run_id: str | None = None,
+    out: Path | None = None,
+    *,
+    previous_run_id: str | None = None,
+) -> Path:
+    """Write the report of ``run_id`` (None: the latest) and return its path.
+
+    Default place: ``<home>/reports/<code>/quality_<as-of>_<run>.html``. Needs no write access to the warehouse.
+    """
+    from kodomo_platform.quality.availability import availability, blank_patterns, freshness
+    from kodomo_platform.quality.drift import drift_alarms
+    from kodomo_platform.settings import get_settings
+
+    results = read_results(con, run_id)
+    known = [run for run, _, _ in runs(con)]
+    run = results[0].run_id if results else (run_id or "none")
+    if previous_run_id is None and run in known and known.index(run) > 0:
+        previous_run_id = known[known.index(run) - 1]
+    as_of = max((r.as_of_date for r in results), default=dt.date.today())
+    from kodomo_platform.quality.engine import register_functions
+
+    register_functions(con)
+    text = render(
+        code=municipality.code,
+        name_ja=municipality.name_ja,
+        name_en=municipality.name_en,
+        results=results,
+        before=read_results(con, previous_run_id) if previous_run_id else (),
+        matrix=availability(con),
+        fresh=freshness(con, as_of),
+        patterns=blank_patterns(con),
+        alarms=drift_alarms(con, as_of),
+        trend=trend_points(con),
+    )
+    if out is None:
+        safe = "".join(c for c in run if c.isalnum() or c in "-_")[:40]
+        out = get_settings().reports / municipality.code / f"quality_{as_of}_{safe}.html"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_suffix(".part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(out)
+    return out
