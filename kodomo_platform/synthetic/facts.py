@@ -652,7 +652,7 @@ def childcare_attendance(world: World, shared: Shared, at: np.datetime64, encodi
         "late_pickup_days": late,
         "unpaid_yen": np.where(owes, rng.integers(1, 13, n) * 2500, 0).astype(float),
     }
-    known = (month + np.timedelta64(1, "M")).astype("datetime64[D]") - DAY
+    known: Any = (month + 1).astype("datetime64[D]") - DAY
     return _event(world, columns, who, known)
 
 
