@@ -430,7 +430,7 @@ def render(
         ),
     )
     con.register("_terms", _term_table(model, features))
-    patterns, absent_rows, pattern_of = _absence_patterns(cohort, theme, features)
+    patterns, pattern_of = _absence_patterns(cohort, theme, features)
     con.register(
         "_rest",
         pa.table(
@@ -572,7 +572,7 @@ def _term_table(model: AdditiveModel, features: dict[str, Feature]) -> pa.Table:
 
 def _absence_patterns(
     cohort: Cohort, theme: Theme, features: dict[str, Feature]
-) -> tuple[list[str], int, npt.NDArray[np.int64]]:
+) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Distinct ways in which whole groups of inputs are absent: their JSON, and each row's pattern.
 
     A group counts as absent when all its features are; few patterns exist, so the text is made once per pattern.
@@ -605,7 +605,7 @@ def _absence_patterns(
                 }
             )
         )
-    return texts, len(distinct), inverse.reshape(-1).astype(np.int64)
+    return texts, inverse.reshape(-1).astype(np.int64)
 
 
 @lru_cache(maxsize=64)
