@@ -101,7 +101,9 @@ def revoke(pair_id: str, municipality: Code, by: By, reason: Reason, home: Home 
 
 
 @app.command()
-def export(municipality: Code, out: Annotated[Path, typer.Option("--out", help="XLSX to write.")], home: Home = None) -> None:
+def export(
+    municipality: Code, out: Annotated[Path, typer.Option("--out", help="XLSX to write.")], home: Home = None
+) -> None:
     """Write the open pairs as an XLSX to print or fill in off the network."""
     apply_home(home)
     from kodomo_platform.linkage.review import export_sheet

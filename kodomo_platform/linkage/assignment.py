@@ -248,9 +248,7 @@ def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], 
         # where the link could not be made anyway, nobody is asked: a twin whose own record is settled is no question
         impossible = state.objection(pair.left, pair.right, likeness=True) not in {"", "names_contradict"}
         weak = pair.given_level in {0, 1} and pair.why != "given_name_not_agreed"
-        newcomer = min(
-            (side for side in (pair.left, pair.right) if not state.has_register(side)), default=pair.left
-        )
+        newcomer = min((side for side in (pair.left, pair.right) if not state.has_register(side)), default=pair.left)
         limit = 2 if pair.why == "second_candidate" else 1
         root = state.find(newcomer)
         if impossible or weak or asked.get(root, 0) >= limit:

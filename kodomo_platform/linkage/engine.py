@@ -143,7 +143,7 @@ def _register_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
     """The same child twice in the register: who left and came back under a new number; anything less is asked."""
     rows = con.execute(
         f"""
-        with children as (select * from lnk_prepared as p where is_register and birth_exact and {young('p')}),
+        with children as (select * from lnk_prepared as p where is_register and birth_exact and {young("p")}),
         levels as (
             select l.rid as left_rid, r.rid as right_rid,
                 coalesce(l.left_on <= r.became_resident_on or r.left_on <= l.became_resident_on, false) as in_turn,
@@ -181,7 +181,7 @@ def _exact_pairs(con: duckdb.DuckDBPyConnection, linked: set[int]) -> list[Pair]
             select p.* from lnk_prepared as p anti join lnk_linked as k on k.rid = p.rid
             where not p.is_register and p.birth_exact
         ),
-        children as (select * from lnk_prepared as p where is_register and birth_exact and {young('p')}),
+        children as (select * from lnk_prepared as p where is_register and birth_exact and {young("p")}),
         candidates as (
             select l.rid as left_rid, r.rid as right_rid
             from rest as l join children as r on l.birth_date = r.birth_date and l.name_match = r.name_match
@@ -243,7 +243,7 @@ def _splink_pairs(
             select p.*, k.rid is null and not p.is_register as is_left,
                 coalesce(p.surname_match, p.surname_kana_match) as surname_key
             from lnk_prepared as p left join lnk_linked as k on k.rid = p.rid
-            where {young('p')}
+            where {young("p")}
         )
         select * from named order by rid
         """

@@ -95,9 +95,7 @@ def _read_truth(con: duckdb.DuckDBPyConnection, truth: Path) -> None:
     columns = {row[0] for row in con.execute("describe eval_given").fetchall()}
     missing = [column for column in _NEEDED if column not in columns]
     if missing:
-        raise LinkageError(
-            f"the truth file lacks {', '.join(missing)}", where=str(truth), expected=", ".join(_NEEDED)
-        )
+        raise LinkageError(f"the truth file lacks {', '.join(missing)}", where=str(truth), expected=", ".join(_NEEDED))
     tags = "tags" if "tags" in columns else "''"
     con.execute(
         "create or replace temp table eval_truth as select source, cast(source_record_id as varchar) as "

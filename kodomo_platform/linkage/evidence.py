@@ -163,7 +163,9 @@ def birth_date(side: Side) -> Comparison:
         (
             Level(-1, "not_comparable", "比べられない", "cannot be compared", missing),
             Level(3, "equal", "一致", "agrees", f"{exact} and {left} = {right}"),
-            Level(2, "possible", "不確かだが矛盾しない", "uncertain, not contradictory", f"not ({exact}) and {overlap}"),
+            Level(
+                2, "possible", "不確かだが矛盾しない", "uncertain, not contradictory", f"not ({exact}) and {overlap}"
+            ),
             Level(
                 1,
                 "near",

@@ -59,9 +59,7 @@ def load_known_ids(con: duckdb.DuckDBPyConnection, code: str) -> int:
         "create or replace table ops.review_decision (pair_id varchar, left_source varchar, left_record varchar, "
         "right_source varchar, right_record varchar, decision varchar, decided_by varchar)"
     )
-    decisions = [
-        [d.pair_id, *d.left, *d.right, d.decision, d.by] for d in operations.review_decisions(code)
-    ]
+    decisions = [[d.pair_id, *d.left, *d.right, d.decision, d.by] for d in operations.review_decisions(code)]
     if decisions:
         con.executemany("insert into ops.review_decision values (?, ?, ?, ?, ?, ?, ?)", decisions)
     state = operations.id_state(code)

@@ -124,9 +124,7 @@ def splink_settings(model: LinkageModel, people: int) -> dict[str, Any]:
         levels: list[dict[str, Any]] = []
         for level in comparison.levels:
             if level.number < 0:
-                levels.append(
-                    {"sql_condition": level.sql, "label_for_charts": level.name, "is_null_level": True}
-                )
+                levels.append({"sql_condition": level.sql, "label_for_charts": level.name, "is_null_level": True})
                 continue
             m, u = model.pair(comparison, level.name)
             entry: dict[str, Any] = {

@@ -135,8 +135,8 @@ def export_sheet(con: duckdb.DuckDBPyConnection, code: str, path: Path) -> int:
 
     pairs = queue(con, code)
     book = Workbook()
-    sheet = book.active
-    sheet.title = _SHEET
+    sheet = book.create_sheet(_SHEET, 0)
+    book.remove(book.worksheets[-1])
     sheet.append([_FORMAT, code])
     sheet.append(list(_HEADER))
     for pair in pairs:

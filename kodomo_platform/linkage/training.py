@@ -1,0 +1,113 @@
+"""Learning the linkage model's weights. Its own job, run when asked; weekly runs only use what was approved.
+
+m (how often a level is seen among true pairs) is counted on labelled pairs: a truth where there is one, else the pairs
+that numbers linked, which need no likeness to be found. u is counted on random pairs; a level too rare to be counted
+there keeps its former value. Nothing random: pairs are drawn by hash, so the same input gives the same model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kodomo_platform.errors import LinkageError
+from kodomo_platform.linkage.evidence import comparisons
+from kodomo_platform.linkage.model import SHIPPED, LinkageModel, load_model, write_model
+from kodomo_platform.linkage.preparation import prepare, young
+
+_FEWEST = 30  # a level seen less often than this is too rare to be counted
+_FEWEST_PAIRS = 200
+# given names that differ must stay strong evidence, however dirty the labels are: siblings and twins
+_MOST_DIFFERENT_GIVEN = 0.0005
+
+
+def train_linkage_model(
+    warehouses: Sequence[Path], out: Path, *, version: str, truths: Sequence[Path] = (), base: Path = SHIPPED
+) -> LinkageModel:
+    """Count levels over linked warehouses and write a model file to ``out``.
+
+    Args:
+        truths: per warehouse a CSV of source, source_record_id, person_id; without it number links are the labels.
+
+    Raises:
+        LinkageError: too few labelled pairs to learn from, or a truth for some warehouses only.
+    """
+    if truths and len(truths) != len(warehouses):
+        raise LinkageError("a truth is needed for every municipality, or for none")
+    before = load_model(base)
+    true: dict[str, Counter[int]] = {comparison.name: Counter() for comparison in comparisons()}
+    rest: dict[str, Counter[int]] = {comparison.name: Counter() for comparison in comparisons()}
+    labelled = 0
+    for place, path in enumerate(warehouses):
+        labelled += _count(path, truths[place] if truths else None, true, rest)
+    if labelled < _FEWEST_PAIRS:
+        raise LinkageError(
+            f"{labelled} labelled pairs are too few to learn from",
+            expected=f"at least {_FEWEST_PAIRS}",
+            action="add municipalities, or keep the shipped model",
+        )
+    weights: dict[str, dict[str, list[float]]] = {}
+    for comparison in comparisons():
+        levels = [level for level in comparison.levels if level.number >= 0]
+        total_true = sum(true[comparison.name][level.number] for level in levels)
+        total_rest = sum(rest[comparison.name][level.number] for level in levels)
+        weights[comparison.name] = {}
+        for level in levels:
+            m, u = before.pair(comparison, level.name)
+            if true[comparison.name][level.number] >= _FEWEST:
+                m = true[comparison.name][level.number] / total_true
+            if rest[comparison.name][level.number] >= _FEWEST:
+                u = rest[comparison.name][level.number] / total_rest
+            if comparison.name == "given_name" and level.number == 0:
+                m = min(m, _MOST_DIFFERENT_GIVEN)
+            weights[comparison.name][level.name] = [float(f"{m:.6g}"), float(f"{u:.6g}")]
+    content: dict[str, Any] = {
+        "version": version,
+        "match": before.match,
+        "review": before.review,
+        "margin_bits": before.margin_bits,
+        "weights": weights,
+        "training": {"labelled_pairs": labelled, "labels": "truth" if truths else "numbers", "base": before.sha256},
+    }
+    return write_model(out, content)
+
+
+def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], rest: dict[str, Counter[int]]) -> int:
+    from kodomo_platform.warehouse import connect
+
+    con = connect(warehouse, read_only=True)
+    try:
+        prepare(con)
+        if truth is None:
+            label = "case when is_register then source_record_id else resident_number end"
+            con.execute(f"create or replace temp table labels as select rid, {label} as person from lnk_prepared")
+        else:
+            con.execute(
+                "create or replace temp table labels as select p.rid, t.person_id as person from lnk_prepared as p "
+                "join read_csv(?, all_varchar = true) as t using (source, source_record_id)",
+                [str(truth)],
+            )
+        cases = ", ".join(case.case_sql() for case in comparisons())
+        labelled = con.execute(
+            f"select {cases} from labels as a join labels as b on a.person = b.person and a.rid < b.rid "
+            "join lnk_prepared as l on l.rid = a.rid join lnk_prepared as r on r.rid = b.rid "
+            "where l.source <> r.source"
+        ).fetchall()
+        random = con.execute(
+            f"""
+            with kept as (select * from lnk_prepared as p where {young("p")} order by hash(rid) limit 1500)
+            select {cases} from kept as l join kept as r on l.rid < r.rid
+            left join labels as a on a.rid = l.rid left join labels as b on b.rid = r.rid
+            where a.person is distinct from b.person or a.person is null
+            """
+        ).fetchall()
+    finally:
+        con.close()
+    names = [comparison.name for comparison in comparisons()]
+    for rows, counters in ((labelled, true), (random, rest)):
+        for row in rows:
+            for name, value in zip(names, row, strict=True):
+                counters[name][int(value)] += 1
+    return len(labelled)
