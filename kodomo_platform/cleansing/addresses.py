@@ -68,7 +68,7 @@ def match_address(text: str) -> AddressForm:
         room = numbers[3] if not tail else None
         numbers = numbers[:3] if room else numbers
     block = "-".join(str(int(number)) if number.isdecimal() else number for number in numbers)
-    building, tail_room = _split_building(tail)
+    building, tail_room = _split_building(tail) if tail else (None, None)
     return AddressForm((town or "") + block, town, block, building, tail_room or room)
 
 
@@ -122,6 +122,7 @@ def _place(head: str, has_number: bool) -> tuple[str | None, str]:
     return town or None, rest
 
 
+@lru_cache(maxsize=100_000)
 def _split_building(tail: str) -> tuple[str | None, str | None]:
     tail = tail.strip()
     room = None
