@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kodomo_platform.scoring.additive import AdditiveModel, Floats, Term, logit
+from kodomo_platform.scoring.additive import AdditiveModel, Floats, Term, logit, sigmoid
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -258,9 +258,14 @@ def calibrate(logits: Floats, y: Ints) -> tuple[float, float]:
 
     Prior deviations 0.5 (slope) and 1 (shift).
     """
+
+    def cost(slope: float, shift: float) -> float:
+        z = slope * logits + shift
+        return float((np.logaddexp(0, z) - y * z).sum() + (slope - 1) ** 2 / 0.5 + shift**2 / 2)
+
     slope, shift = 1.0, 0.0
     for _ in range(50):
-        probability = 1 / (1 + np.exp(-np.clip(slope * logits + shift, -30, 30)))
+        probability = sigmoid(slope * logits + shift)
         weight = probability * (1 - probability)
         gradient = np.array([((probability - y) * logits).sum() + (slope - 1) / 0.25, (probability - y).sum() + shift])
         hessian = np.array(
@@ -270,8 +275,13 @@ def calibrate(logits: Floats, y: Ints) -> tuple[float, float]:
             ]
         )
         step = np.linalg.solve(hessian, gradient)
-        slope, shift = float(slope - step[0]), float(shift - step[1])
-        if np.abs(step).max() < 1e-9:
+        # Regression: from a start that is much too sure, a full Newton step overshoots and never comes back
+        here = cost(slope, shift)
+        length = 1.0
+        while length > 1e-6 and cost(slope - length * step[0], shift - length * step[1]) > here:
+            length /= 2
+        slope, shift = float(slope - length * step[0]), float(shift - length * step[1])
+        if np.abs(length * step).max() < 1e-9:
             break
     # a slope below zero would turn the order round: then the model knows nothing and says the mean
     return max(slope, 0.0), shift

@@ -1,0 +1,153 @@
+"""What changed between two versions of scores, read from published snapshots; and one child's score as people read it.
+
+Snapshots are immutable, so this compares what was really published. Making scores does not belong here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kodomo_platform.errors import ScoringError
+from kodomo_platform.settings import get_settings, municipality_code
+from kodomo_platform.warehouse import connect
+
+# A move of less than this share of a band's width is rounding, not news.
+_MOVED = 1e-9
+
+
+@dataclass(frozen=True)
+class Move:
+    """One child whose score moved."""
+
+    child_id: str
+    theme: str
+    score_before: float | None
+    score_after: float | None
+    band_before: str | None
+    band_after: str | None
+    alert_before: bool | None
+    alert_after: bool | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two score versions: why they differ (model, criteria, features, code, data), how many moved, and who."""
+
+    before: str
+    after: str
+    theme: str
+    causes: list[str]
+    children: int
+    moved: int
+    bands_changed: int
+    alerts_new: int
+    alerts_gone: int
+    moves: list[Move] = field(default_factory=list)
+
+
+def _files(code: str | None) -> list[str]:
+    root = get_settings().published
+    pattern = f"{municipality_code(code) if code else '*'}/*/*/risk_scores.parquet"
+    files = sorted(str(path) for path in root.glob(pattern) if not path.is_symlink() and not path.parent.is_symlink())
+    if not files:
+        raise ScoringError("nothing is published yet", where=root.name, action="run a municipality first")
+    return files
+
+
+def compare(before: str, after: str, *, municipality: str | None = None) -> Difference:
+    """The difference between two score versions (prefixes do), each as last published.
+
+    Raises ScoringError when a version is unknown, ambiguous, or the two answer different themes.
+    """
+    con = connect(":memory:")
+    try:
+        con.execute(
+            "create view scores as select * from read_parquet($files, filename = true)".replace(
+                "$files", repr(_files(municipality))
+            )
+        )
+        for name, version in (("a", before), ("b", after)):
+            found = con.execute(
+                "select distinct score_version, theme from scores where starts_with(score_version, ?)", [version]
+            ).fetchall()
+            if len(found) != 1:
+                raise ScoringError(
+                    "no such score version" if not found else f"{len(found)} score versions begin like this",
+                    where=version,
+                    action="see `kodomo scores show` or the risk_scores of a snapshot for the versions",
+                )
+            con.execute(
+                f"create table {name} as select * from scores where score_version = $version "
+                "qualify row_number() over (partition by child_id order by as_of_date desc, filename desc) = 1",
+                {"version": found[0][0]},
+            )
+        facts = con.execute(
+            "select a.theme, b.theme, a.model_name || ' ' || a.model_version, b.model_name || ' ' || b.model_version, "
+            "a.criteria_hash, b.criteria_hash, a.feature_hash, b.feature_hash, a.code_version, b.code_version, "
+            "a.as_of_date, b.as_of_date from (select * from a limit 1) as a, (select * from b limit 1) as b"
+        ).fetchone()
+        assert facts is not None
+        if facts[0] != facts[1]:
+            raise ScoringError(
+                f"the versions answer different themes: {facts[0]} and {facts[1]}", where=f"{before}, {after}"
+            )
+        causes = []
+        for n, (english, value) in enumerate(
+            (("model", 2), ("criteria", 4), ("features", 6), ("code", 8), ("data (as of)", 10))
+        ):
+            if facts[value] != facts[value + 1]:
+                show = n in (0, 4) or english == "code"
+                causes.append(f"{english}: {facts[value]} → {facts[value + 1]}" if show else english)
+        rows = con.execute(
+            f"""
+            select
+                coalesce(a.child_id, b.child_id), coalesce(a.theme, b.theme),
+                a.score, b.score, a.band, b.band, a.alert, b.alert
+            from a full outer join b on a.child_id = b.child_id
+            where a.score is null or b.score is null or abs(a.score - b.score) > {_MOVED}
+                or a.band != b.band or a.alert != b.alert
+            order by abs(coalesce(b.score, 0) - coalesce(a.score, 0)) desc, 1
+            """
+        ).fetchall()
+        total = con.execute("select count(*) from (select child_id from a union select child_id from b)").fetchone()
+        assert total is not None
+    finally:
+        con.close()
+    moves = [Move(*row) for row in rows]
+    if moves and not causes:
+        causes.append("data: other extracts at the same date")
+    return Difference(
+        before, after, facts[0], causes, total[0], len(moves),
+        sum(move.band_before != move.band_after for move in moves),
+        sum(bool(move.alert_after) and not move.alert_before for move in moves),
+        sum(bool(move.alert_before) and not move.alert_after for move in moves),
+        moves,
+    )  # fmt: skip
+
+
+def latest(municipality: str, child_id: str, theme: str | None = None) -> list[dict[str, Any]]:
+    """The published scores of one child, newest first, with reasons and rules as lists."""
+    con = connect(":memory:")
+    try:
+        cursor = con.execute(
+            f"select * from read_parquet({_files(municipality)!r}, filename = true) where child_id = $child "
+            "and ($theme is null or theme = $theme) order by as_of_date desc, filename desc, theme",
+            {"child": child_id, "theme": theme},
+        )
+        names = [column[0] for column in cursor.description or []]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        con.close()
+    if not rows:
+        raise ScoringError(
+            "no score was published for this child",
+            where=f"municipality {municipality}",
+            expected="a child_id of risk_scores",
+        )
+    for row in rows:
+        row["reasons"], row["rule_hits"] = json.loads(row["reasons"]), json.loads(row["rule_hits"])
+        row["snapshot"] = Path(row.pop("filename")).parent.name
+    return rows
