@@ -12,18 +12,16 @@ from kodomo_platform.cleansing.characters import in_one_width
 _HIRAGANA = {code: chr(code + 0x60) for code in range(0x3041, 0x3097)}
 _SINGLE = {
     **dict(zip("ァィゥェォッャュョヮヵヶ", "アイウエオツヤユヨワカケ", strict=True)),
-
-        "ヂ": "ジ",
-        "ヅ": "ズ",
-        "ヰ": "イ",
-        "ヱ": "エ",
-        "ヲ": "オ",
-        "ヴ": "ブ",
-        "ヷ": "バ",
-        "ヸ": "ビ",
-        "ヹ": "ベ",
-        "ヺ": "ボ"
-    ,
+    "ヂ": "ジ",
+    "ヅ": "ズ",
+    "ヰ": "イ",
+    "ヱ": "エ",
+    "ヲ": "オ",
+    "ヴ": "ブ",
+    "ヷ": "バ",
+    "ヸ": "ビ",
+    "ヹ": "ベ",
+    "ヺ": "ボ",
     **dict.fromkeys("ー-‐‑‒–—―−'’`.,、。"),
 }
 _FOLD = str.maketrans(_SINGLE)
