@@ -1,0 +1,176 @@
+"""Our linkage beside plain Splink 5 on one twin, without any numbers: quality and time in one table.
+
+    python tests/benchmarks/bench_linkage.py WAREHOUSE TRUTH_CSV [--json OUT]
+
+``WAREHOUSE`` is a linked municipality's DuckDB file (it is copied into memory, never changed), ``TRUTH_CSV`` its truth.
+Resident numbers are taken from every source but the register, so that likeness alone decides. Only children's records
+that name a person are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import time
+import warnings
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from kodomo_platform.linkage.engine import link_records
+from kodomo_platform.linkage.evaluation import scores
+from kodomo_platform.linkage.identifiers import name_clusters
+from kodomo_platform.linkage.preparation import prepare, young
+
+
+def load(warehouse: Path, truth: Path) -> duckdb.DuckDBPyConnection:
+    """Identity records without numbers, the day of the run and the truth, in memory."""
+    con = duckdb.connect()
+    con.execute(f"attach '{warehouse}' as home (read_only)")
+    con.execute("create schema cfg; create schema linkage; create schema ops")
+    con.execute("create table cfg.run as from home.cfg.run")
+    con.execute(
+        "create table linkage.lnk_identity as select * replace "
+        "(case when source = 'resident.register' then resident_number end as resident_number) "
+        "from home.linkage.lnk_identity"
+    )
+    con.execute(
+        "create table truth as select t.* from read_csv(?, all_varchar = true) as t "
+        "join home.linkage.lnk_cluster as c using (source, source_record_id) "
+        "where c.source <> 'resident.register' or c.child_id is not null",
+        [str(truth)],
+    )
+    con.execute("detach home")
+    con.execute("create table ops.child_id (source varchar, source_record_id varchar, child_id varchar, number bigint)")
+    con.execute("create table ops.former_child_id as from ops.child_id")
+    con.execute(
+        "create table ops.review_decision (pair_id varchar, left_source varchar, left_record varchar, "
+        "right_source varchar, right_record varchar, decision varchar, decided_by varchar)"
+    )
+    con.execute(f"create table ops.id_state as select '' as municipality, '{'00' * 32}' as key, 1 as next_number")
+    return con
+
+
+def ours(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """Child id per record."""
+    con.register("edges", link_records(con))
+    con.execute("create or replace table linkage.lnk_edge as from edges")
+    clusters = name_clusters(con).to_pydict()
+    return {
+        (source, record): f"{root}|{number}"
+        for source, record, root, number in zip(
+            clusters["source"],
+            clusters["source_record_id"],
+            clusters["cluster_source"],
+            clusters["cluster_record"],
+            strict=True,
+        )
+    }
+
+
+def plain(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """Splink as its tutorial has it: a comparison per field on the matching forms, trained here, single best links."""
+    import splink.internals.comparison_library as cl
+    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+
+    prepare(con)
+    con.execute(
+        "create or replace temp table plain_input as select rid as unique_id, replace(source, '.', '_') as source_dataset, given_match, "
+        "surname_match, kana_match, sex, birth_date, address_key, phone_match from lnk_prepared as p "
+        f"where {young('p')}"
+    )
+    api = DuckDBAPI(con)
+    table = api.register("plain_input", dataset_display_name="plain_input")
+    settings = SettingsCreator(
+        link_type="link_and_dedupe",
+        comparisons=[
+            cl.ExactMatch("given_match").configure(term_frequency_adjustments=True),
+            cl.ExactMatch("surname_match").configure(term_frequency_adjustments=True),
+            cl.JaroWinklerAtThresholds("kana_match", [0.9]),
+            cl.ExactMatch("birth_date"),
+            cl.ExactMatch("sex"),
+            cl.ExactMatch("address_key"),
+            cl.ExactMatch("phone_match"),
+        ],
+        blocking_rules_to_generate_predictions=[
+            block_on("birth_date"),
+            block_on("kana_match"),
+            block_on("given_match", "surname_match"),
+            block_on("phone_match"),
+        ],
+    )
+    linker = Linker(table, settings, log_level=None)
+    linker.training.estimate_probability_two_random_records_match([block_on("kana_match", "birth_date")], recall=0.8)
+    linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
+    for rule in (block_on("birth_date"), block_on("kana_match")):
+        linker.training.estimate_parameters_using_expectation_maximisation(rule, record_sample_proportion=1.0)
+    edges = linker.inference.predict(threshold_match_probability=0.5)
+    clusters = linker.clustering.cluster_using_single_best_links(
+        edges, duplicate_free_datasets=["resident_register"], threshold_match_probability=0.855
+    )
+    rows = con.execute(
+        f"select p.source, p.source_record_id, c.cluster_id from {clusters.physical_name} as c "
+        "join lnk_prepared as p on p.rid = c.unique_id"
+    ).fetchall()
+    return {(source, record): str(cluster) for source, record, cluster in rows}
+
+
+def measure(con: duckdb.DuckDBPyConnection, clusters: dict[tuple[str, str], str]) -> dict[str, Any]:
+    """Pairwise scores over the truth's records."""
+    together: Counter[tuple[str, str]] = Counter()
+    people: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    for source, record, person in con.execute("select source, source_record_id, person_id from truth").fetchall():
+        cluster = clusters.get((source, record), f"-{source}|{record}")
+        together[(person, cluster)] += 1
+        people[person] += 1
+        made[cluster] += 1
+
+    def pairs(counts: Counter[Any]) -> int:
+        return sum(n * (n - 1) // 2 for n in counts.values())
+
+    tp = pairs(together)
+    return scores(tp, pairs(made) - tp, pairs(people) - tp)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("warehouse", type=Path)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    logging.getLogger("splink").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    con = load(options.warehouse, options.truth)
+    import splink  # noqa: F401  # imported here so that neither side pays for it
+
+    results: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, engine in (("ours", ours), ("plain Splink 5", plain)):
+        start = time.perf_counter()
+        clusters = engine(con)
+        seconds = time.perf_counter() - start
+        results[name] = {"seconds": seconds, **measure(con, clusters)}
+    (queued,) = con.execute("select count(*) from linkage.lnk_edge where outcome = 'review'").fetchone() or (0,)
+    (true,) = con.execute(
+        "select count(*) from linkage.lnk_edge as e join truth as l on l.source = e.left_source "
+        "and l.source_record_id = e.left_record join truth as r on r.source = e.right_source "
+        "and r.source_record_id = e.right_record where e.outcome = 'review' and l.person_id = r.person_id"
+    ).fetchone() or (0,)
+    print(f"{'':16}{'precision':>10}{'recall':>10}{'F1':>10}{'false':>8}{'missed':>8}{'seconds':>9}")
+    for name, found in results.items():
+        print(
+            f"{name:16}{found['precision']:>10.5f}{found['recall']:>10.5f}{found['f1']:>10.5f}"
+            f"{found['fp']:>8}{found['fn']:>8}{found['seconds']:>9.1f}"
+        )
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"review queue: {queued} pairs, {true} of them the same person; peak memory {memory:.1f} GB")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
