@@ -13,6 +13,7 @@ import duckdb
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.engine import (
+    PlainSql,
     compile_check,
     not_held,
     read_configuration,
@@ -20,6 +21,7 @@ from kodomo_platform.quality.engine import (
     table_columns,
 )
 from kodomo_platform.quality.suites import Expectation, load_suites
+from kodomo_platform.quality.vocabulary import Check
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,33 @@ def faulty_rows(
     register_functions(con)
     reading = read_configuration(con, as_of)
     tables = table_columns(con)
+    bundles: dict[str, list[tuple[Expectation, Check]]] = {}
     for expectation in expectations:
         if expectation.source is None or not_held(expectation, reading) or expectation.table not in tables:
             continue
         check = compile_check(expectation, reading, catalog)
         if (
-            not check.row_level
-            or not check.columns <= tables[expectation.table]
-            or any(table not in tables for table in check.other_tables)
+            check.row_level
+            and check.columns <= tables[expectation.table]
+            and all(table in tables for table in check.other_tables)
         ):
-            continue
-        rows = con.execute(
-            "select _extract_date, _source_file_sha256, _row_number "
-            f"from {check.relation} as checked where ({check.scope}) and ({check.violated}) "
-            f"order by 1, 2, 3 limit {int(limit)}"
-        ).fetchall()
-        for extract_date, sha256, row_number in rows:
-            yield FaultyRow(expectation.source, extract_date, sha256, row_number, expectation.item, expectation)
+            bundles.setdefault(check.relation, []).append((expectation, check))
+    counter = PlainSql(con)
+    for relation, members in bundles.items():
+        # one scan tells which conditions have rows at all: most have none
+        counts = counter.counts(relation, [check for _, check in members], [0.0] * len(members))
+        for (expectation, check), (_, unexpected) in zip(members, counts, strict=True):
+            if not unexpected:
+                continue
+            rows = con.execute(
+                "select _extract_date, _source_file_sha256, _row_number "
+                f"from {relation} as checked where ({check.scope}) and ({check.violated}) "
+                f"order by 1, 2, 3 limit {int(limit)}"
+            ).fetchall()
+            for extract_date, sha256, row_number in rows:
+                yield FaultyRow(
+                    expectation.source or "", extract_date, sha256, row_number, expectation.item, expectation
+                )
 
 
 def row_expectations(*, layers: tuple[str, ...] = ("raw", "staging")) -> list[Expectation]:

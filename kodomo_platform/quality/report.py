@@ -226,7 +226,7 @@ def render(
     difference = compare(before, results)
     failing = [r for r in results if not r.passed]
     parts = [f'<p class="verdict {css}" role="status">{two(ja, en)}</p>']
-    counts = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     for result in results:
         counts[result.status] += 1
     said_ja = f"検査{len(results)}件: 合格{counts['passed']}、不合格{counts['failed']}、対象外{counts['not_applicable']}、実行不可{counts['error']}"

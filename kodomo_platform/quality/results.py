@@ -135,7 +135,7 @@ def runs(con: duckdb.DuckDBPyConnection) -> list[tuple[str, dt.date, dt.datetime
     return [
         (str(run), as_of, at)
         for run, as_of, at in con.execute(
-            "select run_id, max(as_of_date), max(recorded_at) as at from quality.results group by run_id order by at"
+            "select run_id, max(as_of_date), max(recorded_at) as recorded from quality.results group by run_id order by recorded"
         ).fetchall()
     ]
 
