@@ -321,6 +321,7 @@ def resident_moves(world: World, shared: Shared, at: np.datetime64, encoding: st
     day = np.concatenate([x[1] for x in lists])
     event = np.concatenate([np.full(len(x[0]), x[2], dtype=object) for x in lists])
     keep = day >= world.start - np.timedelta64(3 * 365, "D")
+    keep &= (day >= p.resident_since[person]) & ~(day > p.left_on[person])
     person, day, event = person[keep], day[keep], event[keep]
     frame = _event(world, {"resident_number": p.resident_number[person], "event_on": day, "event": event}, person, day)
     return _sorted(frame, frame.known_on, frame.columns["resident_number"])
@@ -749,7 +750,8 @@ def welfare_consultation(world: World, shared: Shared, at: np.datetime64, encodi
     person, k = shared.counts(rate, shared.alive(), rng)
     strain = shared.safety[person, k]
     n = len(person)
-    day = random_day(rng, world.months[k])
+    # the month of birth: not before the day itself
+    day = np.maximum(random_day(rng, world.months[k]), world.people.birth[person])
     order = np.argsort(day, kind="stable")
     person, k, strain, day = person[order], k[order], strain[order], day[order]
     names = ["abuse", "neglect", "upbringing", "behaviour", "disability", "poverty", "other"]
@@ -1014,7 +1016,7 @@ def health_home_visit(world: World, shared: Shared, at: np.datetime64, encoding:
     rate = 0.001 + 0.06 * shared.safety
     young = (world.end - p.birth[:c]).astype(int) < 7 * 365
     watched, k = shared.counts(rate, shared.alive() & young[:, None], rng)
-    day_watched = random_day(rng, world.months[k])
+    day_watched = np.maximum(random_day(rng, world.months[k]), p.birth[watched])
     person = np.concatenate([newborn, who[missed], watched]).astype(np.int64)
     day = np.concatenate([day_new, day_missed, day_watched]).astype("datetime64[D]")
     purpose = np.repeat(
@@ -1045,7 +1047,8 @@ def medical_flag(world: World, shared: Shared, at: np.datetime64, encoding: str 
     outside = ~world.people.in_register[:c]
     rate[outside] *= rates.HOSPITAL_FROM_ELSEWHERE / rates.NOT_IN_REGISTER
     person, k = shared.counts(rate, shared.alive(), rng)
-    day = random_day(rng, world.months[k])
+    # the month of birth: not before the day itself
+    day = np.maximum(random_day(rng, world.months[k]), world.people.birth[person])
     strain = shared.safety[person, k]
     need_on, observed = shared.outcomes.get("hospital_flag", (np.full(c, NEVER), np.zeros(c, dtype=bool)))
     high = np.flatnonzero(observed & (rng.random(c) < 0.6))

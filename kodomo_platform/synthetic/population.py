@@ -319,6 +319,10 @@ def draw_people(code: str, towns: Towns, children: int, start: date, end: date, 
     guardian = np.where(has_father & ((rng.random(n_households) < 0.45) | ~has_mother), father, mother)
     other_guardian = np.where(guardian == father, mother, father)
 
+    # who was not there yet did not move
+    moved_within = within_day[households].copy()
+    moved_within[moved_within <= since] = NEVER
+    moved_within[moved_within >= left_on] = NEVER
     people = People(
         count=n,
         household=households,
@@ -342,7 +346,7 @@ def draw_people(code: str, towns: Towns, children: int, start: date, end: date, 
         resident_since=since.astype("datetime64[D]"),
         left_on=left_on,
         left_reason=left_reason,
-        moved_within_on=within_day[households],
+        moved_within_on=moved_within,
         returned=returned,
         resident_number=numbers[:n],
         resident_number_old=numbers[n:],
