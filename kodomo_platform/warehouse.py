@@ -34,6 +34,7 @@ def connect(path: Path | str, *, read_only: bool = False, encodings: bool = Fals
             "threads": settings.threads,
         },
     )
+    con.execute("set enable_progress_bar = false")  # on standard output it would spoil what programs read
     if encodings:
         from duckdb_extensions import import_extension
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from kodomo_platform.errors import KodomoError
@@ -40,13 +41,13 @@ _COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(TyperGroup):
     """Loads a family of commands when it is called, and not before."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _COMMANDS:
             return None
         module_name, summary = _COMMANDS[cmd_name]
@@ -60,7 +61,12 @@ class _LazyGroup(click.Group):
         command.short_help = summary
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)  # the commands with them
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         # from the table above: asking each module for its help would load them all
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
@@ -77,14 +83,7 @@ def main() -> None:
     """Entry point: exit code 0 only when everything asked for succeeded, 2 for wrong use, 1 for any other failure."""
     get_settings()
     try:
-        result = _group.main(standalone_mode=False)
+        _group()
     except KodomoError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except click.exceptions.Abort:
-        print("stopped", file=sys.stderr)
-        raise SystemExit(130) from None
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
-    raise SystemExit(result if isinstance(result, int) else 0)

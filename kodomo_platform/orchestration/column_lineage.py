@@ -11,27 +11,68 @@ from typing import Any
 
 import dagster as dg
 
-# dbt Python models cannot be parsed for columns: their lineage is stated here and held against the contract by a test.
-_CROSSWALK_INPUTS = {
-    "source": ["source"],
-    "source_record_id": ["source_record_id"],
-    "child_id": [
-        "resident_number",
-        "name_match",
-        "given_match",
-        "kana_match",
-        "given_kana_match",
-        "birth_date",
-        "sex",
-        "address_match",
-        "phone_match",
-        "guardian_match",
-    ],
-    "match_method": ["resident_number", "name_match", "kana_match", "birth_date", "sex"],
-    "match_probability": ["name_match", "kana_match", "birth_date", "sex", "address_match", "phone_match"],
-    "source_file_sha256": ["_source_file_sha256"],
-    "source_row_number": ["_row_number"],
+# dbt Python models cannot be parsed for columns: what each reads is stated here, and a test holds the names against the
+# tables they build.
+_EVIDENCE = (
+    "resident_number",
+    "name_match",
+    "given_match",
+    "surname_match",
+    "alias_match",
+    "former_surname_match",
+    "kana_match",
+    "given_kana_match",
+    "birth_date",
+    "sex",
+    "address_town",
+    "address_block",
+    "phone_match",
+    "guardian_match",
+)
+_PYTHON_MODELS: dict[str, dict[str, list[tuple[str, str]]]] = {
+    "lnk_edge": {
+        **{
+            column: [("lnk_identity", source)]
+            for column, source in (
+                ("left_source", "source"),
+                ("left_record", "source_record_id"),
+                ("right_source", "source"),
+                ("right_record", "source_record_id"),
+            )
+        },
+        **{
+            column: [("lnk_identity", item) for item in _EVIDENCE]
+            for column in ("probability", "weight", "kind", "outcome", "why", "evidence")
+        },
+    },
+    "lnk_cluster": {
+        "source": [("lnk_identity", "source")],
+        "source_record_id": [("lnk_identity", "source_record_id")],
+        "cluster_source": [("lnk_identity", "source"), ("lnk_edge", "outcome")],
+        "cluster_record": [("lnk_identity", "source_record_id"), ("lnk_edge", "outcome")],
+        "child_number": [("known_child_ids", "number")],
+        "relationship": [("lnk_identity", "relationship")],
+        "source_extract_date": [("lnk_identity", "_extract_date")],
+        "child_id": [("lnk_edge", "outcome"), ("known_child_ids", "child_id")],
+        "match_method": [("lnk_edge", "kind")],
+        "match_probability": [("lnk_edge", "probability")],
+        "household_id": [
+            ("lnk_identity", item)
+            for item in ("household_number", "guardian_match", "phone_match", "surname_match", "address_block")
+        ],
+        "source_file_sha256": [("lnk_identity", "_source_file_sha256")],
+        "source_row_number": [("lnk_identity", "_row_number")],
+    },
 }
+
+
+def python_models() -> dict[str, dict[str, list[tuple[str, str]]]]:
+    """Stated lineage of the Python models; a column of an edge not named above rests on all the evidence."""
+    from kodomo_platform.linkage.engine import EDGE_COLUMNS
+
+    evidence = [("lnk_identity", item) for item in _EVIDENCE]
+    edge = dict.fromkeys(EDGE_COLUMNS, evidence) | _PYTHON_MODELS["lnk_edge"]
+    return _PYTHON_MODELS | {"lnk_edge": edge}
 
 
 def _path() -> Path:
@@ -44,6 +85,28 @@ def _table_name(props: dict[str, Any]) -> str:
     return str(props["name"])
 
 
+def _source_columns() -> dict[str, Any]:
+    """Schema → table → column → type of everything dbt reads but does not build, asked of an empty warehouse."""
+    from datetime import date
+
+    from kodomo_platform.catalog import load_catalog
+    from kodomo_platform.extracts import create_raw_tables
+    from kodomo_platform.municipalities import load_municipality, municipality_codes, write_configuration
+    from kodomo_platform.warehouse import connect, create_schemas
+
+    con = connect(":memory:")
+    create_schemas(con)
+    write_configuration(con, load_municipality(municipality_codes()[0]), load_catalog(), date(2000, 1, 1))
+    create_raw_tables(con, load_catalog())
+    schema: dict[str, Any] = {}
+    for table_schema, table, column, type_ in con.execute(
+        "select table_schema, table_name, column_name, data_type from information_schema.columns"
+    ).fetchall():
+        schema.setdefault(table_schema, {}).setdefault(table, {})[column] = type_
+    con.close()
+    return schema
+
+
 def derive(manifest: dict[str, Any]) -> dict[str, dict[str, list[list[str]]]]:
     """Lineage of each SQL model: table → column → [[upstream table, upstream column], …].
 
@@ -53,44 +116,59 @@ def derive(manifest: dict[str, Any]) -> dict[str, dict[str, list[list[str]]]]:
     from sqlglot import exp
     from sqlglot.lineage import lineage as trace
     from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.scope import build_scope
 
     nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
-    sources = manifest["sources"]
-    schema: dict[str, dict[str, dict[str, str]]] = {}
-    for props in [*nodes.values(), *sources.values()]:
+    schema = _source_columns()
+    for table, stated in python_models().items():
+        schema.setdefault("linkage", {})[table] = dict.fromkeys(stated, "varchar")
+    for props in nodes.values():
         columns = {name: column.get("data_type") or "varchar" for name, column in props["columns"].items()}
-        schema.setdefault(props["schema"], {})[props["name"]] = columns
+        if columns:
+            schema.setdefault(props["schema"], {})[props["name"]] = columns
     result: dict[str, dict[str, list[list[str]]]] = {}
-    for node in nodes.values():
+    for node in _in_order(nodes):
         if node["language"] != "sql" or not node.get("compiled_code"):
             continue
         parsed = sqlglot.parse_one(node["compiled_code"], dialect="duckdb")
         for table in parsed.find_all(exp.Table):
             table.set("catalog", None)
-        qualified = qualify(parsed, schema=schema, dialect="duckdb", validate_qualify_columns=False)
-        columns = {}
-        for column in node["columns"]:
-            try:
-                root = trace(column, qualified, schema=schema, dialect="duckdb")
-            except Exception:  # noqa: BLE001 - one column that sqlglot cannot follow must not hide the others
-                continue
-            leaves = set()
-            for step in root.walk():
-                if isinstance(step.expression, exp.Table) and not step.downstream:
-                    leaves.add((step.expression.name, step.name.split(".")[-1].strip('"')))
-            columns[column] = sorted([table, name] for table, name in leaves)
-        result[_table_name(node)] = columns
+        try:
+            qualified = qualify(parsed, schema=schema, dialect="duckdb", validate_qualify_columns=False)
+        except sqlglot.errors.SqlglotError as error:
+            raise RuntimeError(f"no column lineage for {node['name']}: {error}") from error
+        names = [str(name) for name in qualified.named_selects]
+        # a model without a contract: the columns of its last select
+        schema.setdefault(node["schema"], {}).setdefault(node["name"], dict.fromkeys(names, "varchar"))
+        scope = build_scope(qualified)
+        traced: dict[str, list[list[str]]] = {}
+        for column in names:
+            # the scope is built once per model: left to itself, sqlglot would read the whole model again per column
+            root = trace(column, qualified, schema, dialect="duckdb", scope=scope, trim_selects=False, copy=False)
+            leaves = {
+                (step.expression.name, step.name.split(".")[-1].strip('"'))
+                for step in root.walk()
+                if isinstance(step.expression, exp.Table) and not step.downstream
+            }
+            traced[column] = sorted([table, name] for table, name in leaves)
+        result[_table_name(node)] = traced
     return result
+
+
+def _in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The models, each after those it reads."""
+    from graphlib import TopologicalSorter
+
+    graph = {key: [name for name in node["depends_on"]["nodes"] if name in nodes] for key, node in nodes.items()}
+    return [nodes[key] for key in TopologicalSorter(graph).static_order()]
 
 
 def write(manifest: dict[str, Any]) -> Path:
     """Derive and keep the lineage beside the manifest."""
     path = _path()
     document = derive(manifest)
-    document["lnk_crosswalk"] = {
-        column: [["lnk_identity", upstream] for upstream in upstreams]
-        for column, upstreams in _CROSSWALK_INPUTS.items()
-    }
+    for table, columns in python_models().items():
+        document[table] = {column: [list(upstream) for upstream in deps] for column, deps in columns.items()}
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
     temporary.replace(path)

@@ -146,5 +146,5 @@ def _describe(code: str, outcome: Outcome) -> None:
             measured = evaluate(con, truth)
             outcome.linkage_precision = measured.pairwise.precision
             outcome.linkage_recall = measured.pairwise.recall
-    current = [snapshot for snapshot in snapshots(code) if snapshot.current]
-    outcome.snapshot = f"{current[0].as_of_date}/{current[0].version}" if current else None
+    current = [snapshot for snapshot in snapshots(code) if snapshot.is_current]
+    outcome.snapshot = f"{current[0].as_of}/{current[0].version}" if current else None

@@ -40,7 +40,7 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         municipality = partition_municipality(context)
         as_of = run_settings.as_of_date(municipality)
         with warehouse(municipality.code) as con:
-            results = validate(con, municipality, list(tables), context.run_id, as_of)
+            results = validate(con, municipality, list(tables), context.run.run_id, as_of)
         found = {(item.table.split(".")[-1], item.group): item for item in group_results(results)}
         for table in tables:
             for group in GROUPS:

@@ -68,7 +68,7 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             partition_key=municipality.code,
             run_config={
                 "resources": {"run_settings": {"config": settings}},
-                "loggers": {"console": {"config": {"log_level": "ERROR" if quiet else "INFO"}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL" if quiet else "INFO"}}},
             },
             raise_on_error=False,
         )

@@ -1,5 +1,7 @@
 """Assets of the scoring room: candidates to be reviewed, and scores by the approved version alone."""
 
+from typing import Any
+
 import dagster as dg
 
 from kodomo_platform.orchestration.extracts import OWNERS
@@ -25,7 +27,7 @@ def risk_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> 
 
     municipality = partition_municipality(context)
     as_of = run_settings.as_of_date(municipality)
-    metadata: dict[str, object] = {"as_of_date": as_of.isoformat()}
+    metadata: dict[str, Any] = {"as_of_date": as_of.isoformat()}
     with warehouse(municipality.code) as con:
         for theme in municipality.themes:
             try:
