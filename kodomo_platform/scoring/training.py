@@ -156,6 +156,8 @@ def train(
     }
     interval = _bootstrap_auc(y, probabilities[chosen], group)
     failures = _floor(chosen_theme, results[chosen], complete, without)
+    if results[chosen]["auc"] < results["criteria"]["auc"]:
+        failures.append(f"判定基準だけ（AUC {results['criteria']['auc']:.3f}）に及ばない")
     groups = _groups(data.sex[test], y, probabilities[chosen], capacity * dates)
     metrics = dict(results[chosen]) | {"auc_low": interval[0], "auc_high": interval[1]}
     return _record(
@@ -323,10 +325,6 @@ def _final(table: Table, chosen: str, theme: Theme) -> Fitted:
             table,
             theme.key,
         )
-    if chosen == "criteria":
-        model = criteria_model(theme)
-        position = {name: n for n, name in enumerate(table.names)}
-        return Fitted("criteria", lambda x: model.logits({name: x[:, n] for name, n in position.items()}), model)
     return FITTERS[chosen](table, theme.key, seed=SEED)
 
 
@@ -341,10 +339,15 @@ def _cross_calibrated(logits: Floats, y: Ints, fold: Ints) -> Floats:
 
 
 def _choose(results: dict[str, dict[str, float]]) -> str:
-    """The EBM, unless another candidate with reasons that add up ranks clearly better (0.01 AUC on the same rows)."""
+    """The EBM, unless another candidate with reasons that add up ranks clearly better on the same rows.
+
+    "Clearly" grows with chance: a handful of outcomes must not pick the display. The criteria are never chosen here: they
+    score by themselves when nothing is approved, and a model that does not beat them breaks its floor.
+    """
     best = "ebm"
-    for name in ("blend", "logistic", "criteria"):
-        if results[name]["auc"] > results[best]["auc"] + 0.01:
+    margin = 0.01 + 0.1 / float(np.sqrt(max(results["ebm"]["outcomes"], 1.0)))
+    for name in ("blend", "logistic"):
+        if results[name]["auc"] > results[best]["auc"] + (margin if best == "ebm" else 0.01):
             best = name
     return best
 

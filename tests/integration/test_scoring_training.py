@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,6 @@ def test_training_is_recorded_and_only_an_approved_version_scores(con: duckdb.Du
     scored = score(con, town, AS_OF, "run-2", "abc").themes[0]
     assert (scored.model_name, scored.mlflow_run_id) == (report.model_name, report.mlflow_run_id)
     for value, reasons in con.execute("select score, reasons from marts.risk_scores").fetchall():
-        import math
-
         total = sum(entry["contribution"] for entry in json.loads(reasons))
         assert math.isclose(total, math.log(value / (1 - value)), abs_tol=1e-9)
     assert {"challenger", "champion"} <= set(versions("112241", "school_refusal")[0].aliases)
