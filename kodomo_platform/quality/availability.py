@@ -136,8 +136,8 @@ class BlankPattern:
 def contingency(table: list[tuple[int, int]]) -> tuple[float, int, float, float]:
     """(chi², degrees, p, Cramér's V) of rows (blank, present); groups without cells are left out.
 
-    p by Wilson and Hilferty's cube-root approximation (1931), good to 0.001 from one degree on: SciPy costs a second of
-    start-up for this one number.
+    p is exact for one degree, else by Wilson and Hilferty's cube-root approximation (1931), good to some thousandths:
+    SciPy costs a second of start-up for this one number.
     """
     rows = [row for row in table if sum(row)]
     total = sum(map(sum, rows))
@@ -151,6 +151,8 @@ def contingency(table: list[tuple[int, int]]) -> tuple[float, int, float, float]
         for observed, column in zip(row, (blank, present), strict=True):
             expected = size * column / total
             chi2 += (observed - expected) ** 2 / expected
+    if degrees == 1:
+        return chi2, 1, math.erfc(math.sqrt(chi2 / 2)), math.sqrt(chi2 / total)
     z = ((chi2 / degrees) ** (1 / 3) - (1 - 2 / (9 * degrees))) / math.sqrt(2 / (9 * degrees))
     return chi2, degrees, 0.5 * math.erfc(z / math.sqrt(2)), math.sqrt(chi2 / total)
 
