@@ -149,11 +149,11 @@ def bench(
         _out(asdict(report))
         return
     table = Table("candidate", "AUC", "avg. precision", "Brier", "ECE", *(f"Brier without {name}" for name in blocks))
-    for name, entry in report.candidates.items():
+    for name, measured in report.candidates.items():
         table.add_row(
             f"{name} *" if name == report.chosen else name,
-            *(f"{entry[key]:.4f}" for key in ("auc", "average_precision", "brier", "ece")),
-            *(f"{entry['masked'][b]['brier']:.4f}" for b in blocks),
+            *(f"{measured[key]:.4f}" for key in ("auc", "average_precision", "brier", "ece")),
+            *(f"{measured['masked'][b]['brier']:.4f}" for b in blocks),
         )
     Console().print(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen")
     Console().print(table)

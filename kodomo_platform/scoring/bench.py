@@ -104,10 +104,10 @@ def _run(
             "no fold has both kinds of outcome", where=where, action="use fewer folds, or a table with more outcomes"
         )
     candidates: dict[str, dict[str, Any]] = {}
-    for name, by_block in sums.items():
+    for name, folds_of in sums.items():
         means = {
-            block: {key: float(np.nanmean([row[key] for row in rows])) for key in MEASURES}
-            for block, rows in by_block.items()
+            block: {key: float(np.nanmean([row[key] for row in measured])) for key in MEASURES}
+            for block, measured in folds_of.items()
         }
         candidates[name] = {**means.pop(""), "masked": means}
     return BenchReport(

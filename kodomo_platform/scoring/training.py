@@ -35,6 +35,7 @@ from kodomo_platform.scoring.candidates import (
     masked,
     measures,
 )
+from kodomo_platform.scoring.expert_cases import judge
 from kodomo_platform.scoring.scores import population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
 from kodomo_platform.settings import get_settings
@@ -158,6 +159,9 @@ def train(
     failures = _floor(chosen_theme, results[chosen], complete, without)
     if results[chosen]["auc"] < results["criteria"]["auc"]:
         failures.append(f"判定基準だけ（AUC {results['criteria']['auc']:.3f}）に及ばない")
+    failures += [
+        f"専門家の事例 {v.case.key} を低く判定（{v.case.reason_ja}）" for v in judge(chosen_theme, model) if v.blocks
+    ]
     groups = _groups(data.sex[test], y, probabilities[chosen], capacity * dates)
     metrics = dict(results[chosen]) | {"auc_low": interval[0], "auc_high": interval[1]}
     return _record(

@@ -1,0 +1,108 @@
+"""Written cases that every model must judge as an experienced worker would, at least or at most.
+
+A severe case scored low blocks a model (the national system of 2025 failed on just that). The cases stand in `cases/`, one
+file per theme; facts that a case does not name are those of a child without signs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kodomo_platform.errors import ScoringError
+from kodomo_platform.located_yaml import read_yaml
+from kodomo_platform.scoring.additive import AdditiveModel, sigmoid
+from kodomo_platform.scoring.themes import Theme, load_features
+
+_DIRECTORY = Path(__file__).parent / "cases"
+_BANDS = ("low", "middle", "high")
+# A child without signs: zero, but for what has another ordinary value (nan: does not apply).
+_ORDINARY = {
+    "age_years": 10.0,
+    "grade": 5.0,
+    "siblings_count": 1.0,
+    "household_adults": 2.0,
+    "days_since_seen": 10.0,
+    "assessment_last": 65.0,
+    "bmi_last": 17.0,
+    "pregnancy_weeks": 9.0,
+    "vaccinations_24m": 4.0,
+    "consultation_months_since": float("nan"),
+    "survey_mood": 4.0,
+    "survey_sleep": 4.0,
+    "survey_friends": 4.0,
+    "survey_home": 4.0,
+    "survey_care_hours": 0.0,
+}
+
+
+class Case(BaseModel):
+    """One child's facts and the band that they deserve."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    reason_ja: str
+    facts: dict[str, float] = Field(default_factory=dict)
+    at_least: str | None = None
+    at_most: str | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Case:
+        bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
+        if len(bounds) != 1 or bounds[0] not in _BANDS:
+            raise ValueError("give at_least or at_most, one of low, middle, high")
+        if unknown := sorted(set(self.facts) - set(load_features())):
+            raise ValueError(f"unknown features {unknown}")
+        return self
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a model made of one case."""
+
+    case: Case
+    score: float
+    band: str
+
+    @property
+    def passed(self) -> bool:
+        place = _BANDS.index(self.band)
+        if self.case.at_least is not None:
+            return place >= _BANDS.index(self.case.at_least)
+        return place <= _BANDS.index(str(self.case.at_most))
+
+    @property
+    def blocks(self) -> bool:
+        """A case that deserves the highest band and gets the lowest."""
+        return self.case.at_least == "high" and self.band == "low"
+
+
+@lru_cache(maxsize=16)
+def load_cases(theme: str) -> tuple[Case, ...]:
+    """The written cases of one theme."""
+    located = read_yaml(_DIRECTORY / f"{theme}.yaml")
+    if located.faults:
+        raise ScoringError("the expert cases cannot be read", where=str(located.faults[0]))
+    return tuple(Case.model_validate(row) for row in located.data["cases"])
+
+
+def judge(theme: Theme, model: AdditiveModel) -> list[Verdict]:
+    """Run the theme's cases through ``model``, with the same bands as real children."""
+    cases = load_cases(theme.key)
+    names = sorted({*theme.features, *(name for term in model.terms for name in term.features)})
+    values = {
+        name: np.array([case.facts.get(name, _ORDINARY.get(name, 0.0)) for case in cases], dtype=float)
+        for name in names
+    }
+    scores = sigmoid(model.logits(values))
+    high = min(theme.bands.high * model.base_rate, 0.9)
+    middle = min(theme.bands.middle * model.base_rate, 0.8)
+    return [
+        Verdict(case, float(score), "high" if score >= high else "middle" if score >= middle else "low")
+        for case, score in zip(cases, scores, strict=True)
+    ]
