@@ -54,7 +54,7 @@ _PARTS = {
 }  # fmt: skip
 
 # Dates that lie ahead by their nature.
-_MAY_BE_AHEAD = {"ended_on", "expires_on", "valid_until", "due_on", "valid_from", "left_on"}
+_MAY_BE_AHEAD = {"ended_on", "expires_on", "valid_until", "valid_from", "left_on"}
 # Items that are empty for most people: blanks say nothing about the extract.
 _OFTEN_BLANK = {"resident_number", "household_number", "guardian_phone", "alias_name", "former_surname", "mother_number",
                 "updated_on", "address", "postal_code", "guardian_name", "department"}  # fmt: skip
