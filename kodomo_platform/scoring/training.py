@@ -462,7 +462,7 @@ def _record(
         "feature_hash": theme.feature_hash(dict(features)),
         "criteria_hash": theme.criteria_hash,
         "chosen": chosen,
-        "floor": "met" if not failures else "broken: " + "; ".join(failures),
+        "floor": "met" if not failures else ("broken: " + "; ".join(failures))[:1500],
         "split": "later dates and other households" if not data.test.all() else "other households only",
     }
     try:
