@@ -34,7 +34,7 @@ def list_(municipality: Code, as_json: Json = False, home: Home = None) -> None:
 
     table = Table(title=f"{len(pairs)} open pairs")
     for heading in ("pair", "kind", "probability", "sources", "records touched"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "pair")
     for pair in pairs:
         table.add_row(
             pair.pair_id, pair.kind, f"{pair.probability:.3f}", f"{pair.left[0]} – {pair.right[0]}", str(pair.touches)
@@ -61,7 +61,7 @@ def show(pair_id: str, municipality: Code, home: Home = None) -> None:
         console.print(f"  {comparison}: {japanese} / {english}")
     table = Table()
     for heading in ("", f"{pair.left[0]} {pair.left[1]}", f"{pair.right[0]} {pair.right[1]}"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "pair")
     for row in values:
         table.add_row(*row)
     console.print(table)
