@@ -152,7 +152,7 @@ def _register_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
             join children as r on l.birth_date = r.birth_date and l.rid < r.rid
                 and (l.name_match = r.name_match or l.kana_match = r.kana_match)
             union
-            -- no household has two children of one name: an unknown birth date does not matter there
+            -- one name twice in a household, a birth date unknown: likely one child, but siblings of one name exist: ask
             select l.rid, r.rid, false, {_level_columns()}
             from lnk_prepared as l
             join lnk_prepared as r on l.household_number = r.household_number and l.name_match = r.name_match
@@ -161,7 +161,7 @@ def _register_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
             where l.is_register and r.is_register and (not l.birth_exact or not r.birth_exact)
         )
         select left_rid - 1, right_rid - 1, max(given_name),
-            bool_or(given_name >= 4 and sex <> 0 and birth_date <> 0 and (household >= 6 or (in_turn and household >= 3)))
+            bool_or(given_name >= 4 and sex <> 0 and birth_date = 3 and (household >= 6 or (in_turn and household >= 3)))
         from levels
         where given_name >= 3 and sex <> 0 and (in_turn or household >= 6) group by 1, 2 order by 1, 2
         """
