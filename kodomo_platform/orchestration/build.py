@@ -12,6 +12,7 @@ from kodomo_platform.catalog import load_catalog
 from kodomo_platform.orchestration import dbt as dbt_wiring
 from kodomo_platform.orchestration import extracts, jobs, linkage, publishing, quality, scoring
 from kodomo_platform.orchestration.resources import RunSettings
+from kodomo_platform.quality.suites import SUITES_DIR
 
 
 def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -19,8 +20,9 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     dbt_assets = dbt_wiring.dbt_asset_definitions()
     dbt_tables = [key.path[-1] for assets in dbt_assets for key in assets.keys]
     raw_tables = [source.raw_table for source in load_catalog().sources.values()]
-    staging = sorted(table for table in dbt_tables if table.startswith("stg_"))
-    linked = sorted(table for table in dbt_tables if table.startswith(("lnk_", "mart_")))
+    suites = {path.stem for path in SUITES_DIR.glob("*.yaml")}
+    staging = sorted(table for table in dbt_tables if table.startswith("stg_") and table in suites)
+    linked = sorted(table for table in dbt_tables if table.startswith(("lnk_", "mart_")) and table in suites)
     resources = {
         "run_settings": RunSettings.configure_at_launch(),
         "dbt": DbtCliResource(

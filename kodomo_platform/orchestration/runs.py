@@ -1,5 +1,7 @@
 """Runs started from the command line, through Dagster, so that they appear in its pages afterwards."""
 
+import io
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -62,7 +64,9 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
     settings: dict[str, object] = {"training": job == "training"}
     if as_of is not None:
         settings["as_of"] = as_of.isoformat()
-    with dg.DagsterInstance.get() as instance:
+    # dbt's own lines would drown what the command says; they are kept in Dagster's log of the step
+    silence = redirect_stdout(io.StringIO()) if quiet else nullcontext()
+    with dg.DagsterInstance.get() as instance, silence:
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
             partition_key=municipality.code,
