@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,9 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
         resources=resources | dict(resource_overrides or {}),
         executor=jobs.IN_PROCESS,
     )
+
+
+@lru_cache(maxsize=1)
+def platform_definitions() -> dg.Definitions:
+    """The definitions as they run, built once per process."""
+    return build_definitions()

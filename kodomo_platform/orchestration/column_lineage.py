@@ -114,6 +114,7 @@ def derive(manifest: dict[str, Any]) -> dict[str, dict[str, list[list[str]]]]:
     """
     import sqlglot
     from sqlglot import exp
+    from sqlglot.errors import SqlglotError
     from sqlglot.lineage import lineage as trace
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
@@ -131,12 +132,14 @@ def derive(manifest: dict[str, Any]) -> dict[str, dict[str, list[list[str]]]]:
         if node["language"] != "sql" or not node.get("compiled_code"):
             continue
         parsed = sqlglot.parse_one(node["compiled_code"], dialect="duckdb")
-        for table in parsed.find_all(exp.Table):
-            table.set("catalog", None)
+        for read in parsed.find_all(exp.Table):
+            read.set("catalog", None)
         try:
             qualified = qualify(parsed, schema=schema, dialect="duckdb", validate_qualify_columns=False)
-        except sqlglot.errors.SqlglotError as error:
+        except SqlglotError as error:
             raise RuntimeError(f"no column lineage for {node['name']}: {error}") from error
+        if not isinstance(qualified, exp.Query):
+            raise RuntimeError(f"no column lineage for {node['name']}: it is not a query")
         names = [str(name) for name in qualified.named_selects]
         # a model without a contract: the columns of its last select
         schema.setdefault(node["schema"], {}).setdefault(node["name"], dict.fromkeys(names, "varchar"))

@@ -117,7 +117,7 @@ def _chain(code: str, outcome: Outcome) -> None:
 
 def _describe(code: str, outcome: Outcome) -> None:
     """Read back what was published: counts only."""
-    from kodomo_platform.linkage import evaluate
+    from kodomo_platform.linkage.evaluation import evaluate
     from kodomo_platform.publishing import snapshots
     from kodomo_platform.warehouse import warehouse
 
@@ -143,8 +143,8 @@ def _describe(code: str, outcome: Outcome) -> None:
             outcome.alerts[theme] = alerts
         truth = get_settings().truth / code / "records.csv"
         if truth.exists():
-            measured = evaluate(con, truth)
-            outcome.linkage_precision = measured.pairwise.precision
-            outcome.linkage_recall = measured.pairwise.recall
+            pairwise = evaluate(con, truth)["pairwise"]
+            outcome.linkage_precision = pairwise["precision"]
+            outcome.linkage_recall = pairwise["recall"]
     current = [snapshot for snapshot in snapshots(code) if snapshot.is_current]
     outcome.snapshot = f"{current[0].as_of}/{current[0].version}" if current else None

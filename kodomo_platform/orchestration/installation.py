@@ -24,13 +24,14 @@ run_monitoring:
 
 
 def dagster_instance_home() -> Path:
-    """Dagster's home below the platform's, made if missing, and named to this process and its children."""
+    """Dagster's home below the platform's, made if missing, and named (as is the platform's) to this process and its children."""
     folder = get_settings().dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "dagster.yaml"
     if not file.exists():
         file.write_text(_DAGSTER_YAML, encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ.setdefault("KODOMO_HOME", str(get_settings().home))
     return folder
 
 

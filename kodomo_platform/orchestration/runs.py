@@ -54,7 +54,7 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
     municipality = load_municipality(code)
     dagster_instance_home()
     add_partition(municipality.code)
-    from kodomo_platform.definitions import defs
+    from kodomo_platform.orchestration.build import platform_definitions
     from kodomo_platform.orchestration.resources import municipality_lock
 
     if job not in {"municipality_run", "training", "scoring_and_publishing"}:
@@ -67,7 +67,7 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
     # dbt's own lines would drown what the command says; they are kept in Dagster's log of the step
     silence = redirect_stdout(io.StringIO()) if quiet else nullcontext()
     with dg.DagsterInstance.get() as instance, silence:
-        result = defs.resolve_job_def(job).execute_in_process(
+        result = platform_definitions().resolve_job_def(job).execute_in_process(
             instance=instance,
             partition_key=municipality.code,
             run_config={
