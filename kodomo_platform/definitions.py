@@ -11,9 +11,9 @@ from kodomo_platform.settings import get_settings
 
 get_settings()  # before Dagster is imported: it reads its telemetry switch from the environment
 
-from kodomo_platform.orchestration.build import build_definitions  # noqa: E402
+from kodomo_platform.orchestration.build import platform_definitions  # noqa: E402
 
-defs = build_definitions()
+defs = platform_definitions()
 
 # dbt and MLflow start as processes of their own; they inherit the same home.
 os.environ.setdefault("KODOMO_HOME", str(get_settings().home))

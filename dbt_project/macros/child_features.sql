@@ -16,13 +16,56 @@
     last_day({{ month_start(column) }})
 {%- endmacro %}
 
-{#
-  (feature, source, item whose absence makes the feature impossible, link needed, children it applies to, expression).
-  The link is an id system's register row (resident, school, childcare) or none: where a source carries its own identity
-  (consultations, cases, hospital flags), no row means that nothing happened.
-#}
-{% macro child_feature_list() %}
-    {% do return([
+{#- Rows of one staging model with their child; `columns` are the items that the aggregation needs. -#}
+{% macro child_facts(source, columns) -%}
+    select l.child_id, {{ columns }}
+    from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
+    inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
+{%- endmacro %}
+
+{#- The look-back condition: `column` lies in (as_of - months, as_of]. -#}
+{% macro within(column, months) -%}
+    {{ column }} > a.as_of_date - interval {{ months }} month and {{ column }} <= a.as_of_date
+{%- endmacro %}
+
+{% macro severity_level(column) -%}
+    case {{ column }} when 'low' then 1 when 'middle' then 2 when 'high' then 3 when 'critical' then 4 end
+{%- endmacro %}
+
+{#- Why a source says nothing about a child at a date; null: it speaks. -#}
+{% macro source_absence(source, item, link, applies) -%}
+    {%- set name = source.replace('.', '__') -%}
+    {%- set domain = source.split('.')[0] -%}
+    case
+        when not s.held__{{ name }} or s.lacks__{{ name }}__{{ item }} then 'not_held'
+        when s.begins__{{ name }} > p.as_of_date then 'before_start'
+        {%- if applies == 'school' %}
+        when not p.is_school_age then 'not_applicable'
+        {%- elif applies == 'preschool' %}
+        when not p.is_preschool_age then 'not_applicable'
+        {%- elif applies == 'sibling' %}
+        when coalesce(sib.siblings_count, 0) = 0 then 'not_applicable'
+        {%- elif applies == 'consulted' %}
+        when con.consultation_months_since is null then 'not_applicable'
+        {%- endif %}
+        {%- if domain not in ('resident',) %}
+        when not p.consent_{{ 'welfare' if domain == 'childcare' else domain }} then 'not_linked'
+        {%- endif %}
+        {%- if link == 'childcare' %}
+        when not p.has_childcare then 'not_applicable'
+        {%- elif link != 'none' and applies != 'sibling' %}
+        when not p.has_{{ link }} then 'not_linked'
+        {%- endif %}
+    end
+{%- endmacro %}
+
+{% macro child_features(purpose) %}
+    {#-
+      (feature, source, item whose absence makes the feature impossible, link needed, children it applies to, expression).
+      The link is an id system's register row (resident, school, childcare) or none: where a source carries its own identity
+      (consultations, cases, hospital flags), no row means that nothing happened.
+    -#}
+    {%- set features = [
         ('age_years', 'resident.register', 'birth_date', 'none', 'any', 'p.age_years'),
         ('grade', 'resident.register', 'birth_date', 'none', 'school', 'p.grade'),
         ('siblings_count', 'resident.register', 'household_number', 'resident', 'any', 'coalesce(sib.siblings_count, 0)'),
@@ -89,54 +132,7 @@
         ('survey_care_hours', 'survey.wellbeing', 'care_hours', 'school', 'school', 'sur.survey_care_hours'),
         ('survey_no_adult', 'survey.wellbeing', 'adult_to_talk', 'school', 'school', 'sur.survey_no_adult'),
         ('survey_mood_change', 'survey.wellbeing', 'mood', 'school', 'school', 'sur.survey_mood - sur.survey_mood_before'),
-    ]) %}
-{% endmacro %}
-
-{#- Rows of one staging model with their child; `columns` are the items that the aggregation needs. -#}
-{% macro child_facts(source, columns) -%}
-    select l.child_id, {{ columns }}
-    from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
-    inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
-{%- endmacro %}
-
-{#- The look-back condition: `column` lies in (as_of - months, as_of]. -#}
-{% macro within(column, months) -%}
-    {{ column }} > a.as_of_date - interval {{ months }} month and {{ column }} <= a.as_of_date
-{%- endmacro %}
-
-{% macro severity_level(column) -%}
-    case {{ column }} when 'low' then 1 when 'middle' then 2 when 'high' then 3 when 'critical' then 4 end
-{%- endmacro %}
-
-{#- Why a source says nothing about a child at a date; null: it speaks. -#}
-{% macro source_absence(source, item, link, applies) -%}
-    {%- set name = source.replace('.', '__') -%}
-    {%- set domain = source.split('.')[0] -%}
-    case
-        when not s.held__{{ name }} or s.lacks__{{ name }}__{{ item }} then 'not_held'
-        when s.begins__{{ name }} > p.as_of_date then 'before_start'
-        {%- if applies == 'school' %}
-        when not p.is_school_age then 'not_applicable'
-        {%- elif applies == 'preschool' %}
-        when not p.is_preschool_age then 'not_applicable'
-        {%- elif applies == 'sibling' %}
-        when coalesce(sib.siblings_count, 0) = 0 then 'not_applicable'
-        {%- elif applies == 'consulted' %}
-        when con.consultation_months_since is null then 'not_applicable'
-        {%- endif %}
-        {%- if domain not in ('resident',) %}
-        when not p.consent_{{ 'welfare' if domain == 'childcare' else domain }} then 'not_linked'
-        {%- endif %}
-        {%- if link == 'childcare' %}
-        when not p.has_childcare then 'not_applicable'
-        {%- elif link != 'none' and applies != 'sibling' %}
-        when not p.has_{{ link }} then 'not_linked'
-        {%- endif %}
-    end
-{%- endmacro %}
-
-{% macro child_features(purpose) %}
-    {%- set features = child_feature_list() -%}
+    ] -%}
     with as_of as (
         select distinct as_of_date from {{ source('cfg', 'as_of') }} where purpose = '{{ purpose }}'
     ),

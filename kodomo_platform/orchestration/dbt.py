@@ -1,5 +1,6 @@
 """dbt models as assets: cleansing, linkage and marts, with column lineage on every one."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from kodomo_platform.settings import get_settings
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
 MANIFEST = PROJECT_DIR / "target" / "manifest.json"
+STAMP = PROJECT_DIR / "target" / "project.sha256"
 
 # Which asset stands for the tables of a dbt source schema that are not one asset each.
 _SOURCE_ASSETS = {"cfg": "run_configuration", "ops": "known_child_ids"}
@@ -53,11 +55,21 @@ class HouseTranslator(DagsterDbtTranslator):
 
 @lru_cache(maxsize=1)
 def manifest() -> dict[str, Any]:
-    """dbt's manifest; built by ``make setup``, here only when it is missing."""
-    if not MANIFEST.exists():
+    """dbt's manifest; built by ``make setup``, here only when it is missing or the project has changed since."""
+    if not MANIFEST.exists() or not STAMP.exists() or STAMP.read_text(encoding="utf-8") != project_hash():
         compile_project()
     loaded: dict[str, Any] = json.loads(MANIFEST.read_text(encoding="utf-8"))
     return loaded
+
+
+def project_hash() -> str:
+    """Hash of the dbt project's files: a manifest of other files would name models and tests that are not there."""
+    digest = hashlib.sha256()
+    for path in sorted(PROJECT_DIR.rglob("*")):
+        if path.suffix in {".sql", ".py", ".yml"} and "target" not in path.relative_to(PROJECT_DIR).parts:
+            digest.update(str(path.relative_to(PROJECT_DIR)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def compile_project() -> None:
@@ -71,6 +83,7 @@ def compile_project() -> None:
     import tempfile
 
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    stamp = project_hash()
     with tempfile.TemporaryDirectory(dir=MANIFEST.parent, prefix=".compile-") as folder:
         executable = Path(sys.executable).with_name("dbt")
         variables = json.dumps({"warehouse": str(Path(folder) / "empty.duckdb")})
@@ -89,6 +102,7 @@ def compile_project() -> None:
             raise RuntimeError(f"dbt could not compile the project:\n{done.stdout}\n{done.stderr}")
         Path(folder, "manifest.json").replace(MANIFEST)
         Path(folder, "partial_parse.msgpack").replace(MANIFEST.parent / "partial_parse.msgpack")
+    STAMP.write_text(stamp, encoding="utf-8")
     manifest.cache_clear()
 
 

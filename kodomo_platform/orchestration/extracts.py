@@ -66,7 +66,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
         from kodomo_platform.operations import record_load
 
         municipality = partition_municipality(context)
-        with warehouse(municipality.code, encodings=True) as con:
+        with warehouse(municipality.code) as con:
             report = load_source(con, municipality, source.key, get_settings().landing)
             for warning in report.warnings:
                 context.log.warning("%s", warning)

@@ -67,14 +67,18 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
     # dbt's own lines would drown what the command says; they are kept in Dagster's log of the step
     silence = redirect_stdout(io.StringIO()) if quiet else nullcontext()
     with dg.DagsterInstance.get() as instance, silence:
-        result = platform_definitions().resolve_job_def(job).execute_in_process(
-            instance=instance,
-            partition_key=municipality.code,
-            run_config={
-                "resources": {"run_settings": {"config": settings}},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL" if quiet else "INFO"}}},
-            },
-            raise_on_error=False,
+        result = (
+            platform_definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=instance,
+                partition_key=municipality.code,
+                run_config={
+                    "resources": {"run_settings": {"config": settings}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL" if quiet else "INFO"}}},
+                },
+                raise_on_error=False,
+            )
         )
         failures = [event for event in result.all_events if event.is_step_failure]
         evaluations = [
