@@ -40,7 +40,7 @@ lint: setup ## ruff, mypy, sqlfluff, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/macros
+	$(BIN)/sqlfluff lint --processes 2 dbt_project/models
 
 ui: setup ## Dagster webserver and daemon, and MLflow, until Ctrl-C
 	$(BIN)/kodomo ui

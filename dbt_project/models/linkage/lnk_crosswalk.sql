@@ -23,17 +23,17 @@
 ] %}
 with fact_records as (
     {%- for source, model in facts %}
-    select
-        '{{ source }}' as source,
-        staged.source_record_id,
-        max_by(
-            {'sha256': staged._source_file_sha256, 'row': staged._row_number},
-            (staged._extract_date, staged._row_number)
-        ) as newest
-    from {{ model }} as staged
-    where staged.source_record_id is not null
-    group by staged.source_record_id
-    {% if not loop.last %}union all{% endif %}
+        select
+            '{{ source }}' as source,
+            staged.source_record_id,
+            max_by(
+                { 'sha256': staged._source_file_sha256, 'row': staged._row_number },
+                (staged._extract_date, staged._row_number)
+            ) as newest
+        from {{ model }} as staged
+        where staged.source_record_id is not null
+        group by staged.source_record_id
+        {% if not loop.last %}union all{% endif %}
     {%- endfor %}
 ),
 

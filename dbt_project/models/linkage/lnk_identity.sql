@@ -16,47 +16,47 @@
 ] %}
 with
 {% for source, model in staged %}
-{{ source | replace('.', '_') }} as (
-    select
-        '{{ source }}' as source,
-        staged.source_record_id,
-        {%- for column in columns %}
-        staged.{{ column }},
-        {%- endfor %}
-        {%- if source == 'resident.register' %}
-        staged.relationship,
-        staged.became_resident_on,
-        staged.left_on,
-        {%- else %}
-        cast(null as varchar) as relationship,
-        cast(null as date) as became_resident_on,
-        cast(null as date) as left_on,
-        {%- endif %}
-        staged._extract_date,
-        staged._source_file_sha256,
-        staged._row_number
-    from {{ model }} as staged
-    where staged.source_record_id is not null
-    qualify
-        row_number() over (
-            partition by staged.source_record_id
-            order by staged._extract_date desc, staged._row_number desc, staged._source_file_sha256 asc
-        ) = 1
-){% if not loop.last %},{% endif %}
+    {{ source | replace('.', '_') }} as (
+        select
+            '{{ source }}' as source,
+            staged.source_record_id,
+            {%- for column in columns %}
+                staged.{{ column }},
+            {%- endfor %}
+            {%- if source == 'resident.register' %}
+                staged.relationship,
+                staged.became_resident_on,
+                staged.left_on,
+            {%- else %}
+                cast(null as varchar) as relationship,
+                cast(null as date) as became_resident_on,
+                cast(null as date) as left_on,
+            {%- endif %}
+            staged._extract_date,
+            staged._source_file_sha256,
+            staged._row_number
+        from {{ model }} as staged
+        where staged.source_record_id is not null
+        qualify
+            row_number() over (
+                partition by staged.source_record_id
+                order by staged._extract_date desc, staged._row_number desc, staged._source_file_sha256 asc
+            ) = 1
+    ){% if not loop.last %},{% endif %}
 {% endfor %}
 {% for source, model in staged %}
-select
-    {{ source | replace('.', '_') }}.source,
-    {{ source | replace('.', '_') }}.source_record_id,
-    {%- for column in columns %}
-    {{ source | replace('.', '_') }}.{{ column }},
-    {%- endfor %}
-    {{ source | replace('.', '_') }}.relationship,
-    {{ source | replace('.', '_') }}.became_resident_on,
-    {{ source | replace('.', '_') }}.left_on,
-    {{ source | replace('.', '_') }}._extract_date,
-    {{ source | replace('.', '_') }}._source_file_sha256,
-    {{ source | replace('.', '_') }}._row_number
-from {{ source | replace('.', '_') }}
-{% if not loop.last %}union all{% endif %}
+    select
+        {{ source | replace('.', '_') }}.source,
+        {{ source | replace('.', '_') }}.source_record_id,
+        {%- for column in columns %}
+            {{ source | replace('.', '_') }}.{{ column }},
+        {%- endfor %}
+        {{ source | replace('.', '_') }}.relationship,
+        {{ source | replace('.', '_') }}.became_resident_on,
+        {{ source | replace('.', '_') }}.left_on,
+        {{ source | replace('.', '_') }}._extract_date,
+        {{ source | replace('.', '_') }}._source_file_sha256,
+        {{ source | replace('.', '_') }}._row_number
+    from {{ source | replace('.', '_') }}
+    {% if not loop.last %}union all{% endif %}
 {%- endfor %}

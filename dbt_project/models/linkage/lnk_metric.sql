@@ -29,53 +29,103 @@ per_child as (
 ),
 
 final as (
-    select 'records' as metric, records.source, count(*)::double as value from records group by records.source
+    select
+        'records' as metric,
+        records.source,
+        count(*)::double as value
+    from records
+    group by records.source
     union all
-    select 'records_' || records.match_method, records.source, count(*)::double
+    select
+        'records_' || records.match_method,
+        records.source,
+        count(*)::double
     from records
     group by records.match_method, records.source
     union all
-    select 'share_linked', records.source, avg((records.match_method <> 'new')::int)
+    select
+        'share_linked',
+        records.source,
+        avg((records.match_method <> 'new')::int)
     from records
     group by records.source
     union all
-    select 'share_with_number', records.source, avg((records.resident_number is not null)::int)
+    select
+        'share_with_number',
+        records.source,
+        avg((records.resident_number is not null)::int)
     from records
     group by records.source
     union all
-    select 'share_with_birth_date', records.source, avg((records.birth_date is not null)::int)
+    select
+        'share_with_birth_date',
+        records.source,
+        avg((records.birth_date is not null)::int)
     from records
     group by records.source
     union all
-    select 'share_with_kana', records.source, avg((records.kana_match is not null)::int)
+    select
+        'share_with_kana',
+        records.source,
+        avg((records.kana_match is not null)::int)
     from records
     group by records.source
     union all
-    select 'share_with_address', records.source, avg((records.address_block is not null)::int)
+    select
+        'share_with_address',
+        records.source,
+        avg((records.address_block is not null)::int)
     from records
     group by records.source
     union all
-    select 'children', '', count(*)::double from per_child
-    union all
-    select 'largest_cluster', '', coalesce(max(per_child.size), 0)::double from per_child
-    union all
-    select 'clusters_with_two_register_records', '', (count(*) filter (where per_child.register_records > 1))::double
+    select
+        'children',
+        '',
+        count(*)::double
     from per_child
     union all
-    select 'clusters_with_two_birth_years', '', (count(*) filter (where per_child.birth_years > 1))::double
+    select
+        'largest_cluster',
+        '',
+        coalesce(max(per_child.size), 0)::double
     from per_child
     union all
-    select 'review_queue_' || lnk_edge.kind, '', count(*)::double
+    select
+        'clusters_with_two_register_records',
+        '',
+        (count(*) filter (where per_child.register_records > 1))::double
+    from per_child
+    union all
+    select
+        'clusters_with_two_birth_years',
+        '',
+        (count(*) filter (where per_child.birth_years > 1))::double
+    from per_child
+    union all
+    select
+        'review_queue_' || lnk_edge.kind,
+        '',
+        count(*)::double
     from {{ ref('lnk_edge') }} as lnk_edge
     where lnk_edge.outcome = 'review'
     group by lnk_edge.kind
     union all
-    select 'review_queue', '', (count(*) filter (where lnk_edge.outcome = 'review'))::double
+    select
+        'review_queue',
+        '',
+        (count(*) filter (where lnk_edge.outcome = 'review'))::double
     from {{ ref('lnk_edge') }} as lnk_edge
     union all
-    select 'ids_known_before', '', count(*)::double from {{ source('ops', 'child_id') }}
+    select
+        'ids_known_before',
+        '',
+        count(*)::double
+    from {{ source('ops', 'child_id') }}
     union all
-    select 'ids_changed', '', count(*)::double
+    select
+        'ids_changed',
+        '',
+        count(*)::double
     from {{ source('ops', 'child_id') }} as known
     inner join {{ ref('lnk_cluster') }} as lnk_cluster
         on known.source = lnk_cluster.source and known.source_record_id = lnk_cluster.source_record_id

@@ -11,4 +11,4 @@ select
     lnk_edge.touches
 from {{ ref('lnk_edge') }} as lnk_edge
 where lnk_edge.outcome = 'review'
-order by lnk_edge.touches desc, lnk_edge.probability desc, lnk_edge.pair_id
+order by lnk_edge.touches desc, lnk_edge.probability desc, lnk_edge.pair_id asc

@@ -6,7 +6,10 @@
   school, childcare, the hospital and the consultation desk; within one source the latest extract.
 #}
 with link as (
-    select source, source_record_id, child_id
+    select
+        source,
+        source_record_id,
+        child_id
     from {{ ref('lnk_crosswalk') }}
     where child_id is not null
 ),
@@ -16,56 +19,56 @@ identity_row as (
         ('resident.register', 1), ('education.enrolment', 2), ('childcare.enrolment', 3), ('welfare.case', 4),
         ('welfare.consultation', 5), ('medical.flag', 6),
     ] %}
-    {{ 'union all' if not loop.first }}
-    select
-        l.child_id,
-        l.source,
-        {{ priority }} as priority,
-        f.source_record_id,
-        f.name,
-        f.name_kana,
-        f.birth_date,
-        f.sex,
-        f.address,
-        f.postal_code,
-        f.resident_number,
-        {% if source in ('education.enrolment', 'childcare.enrolment', 'welfare.consultation') -%}
-        f.guardian_name,
-        {%- else -%}
-        cast(null as varchar) as guardian_name,
-        {%- endif %}
-        {% if source in ('education.enrolment', 'childcare.enrolment', 'welfare.consultation', 'medical.flag') -%}
-        f.guardian_phone,
-        {%- else -%}
-        cast(null as varchar) as guardian_phone,
-        {%- endif %}
-        {% if source == 'resident.register' -%}
-        f.protection_measure,
-        f.left_on,
-        {%- elif source in ('education.enrolment', 'childcare.enrolment') -%}
-        cast(null as varchar) as protection_measure,
-        f.left_on,
-        {%- else -%}
-        cast(null as varchar) as protection_measure,
-        cast(null as date) as left_on,
-        {%- endif %}
-        {% if source == 'education.enrolment' -%}
-        f.school_code,
-        cast(f.grade as bigint) as grade,
-        f.class,
-        {%- else -%}
-        cast(null as varchar) as school_code,
-        cast(null as bigint) as grade,
-        cast(null as varchar) as class,
-        {%- endif %}
-        {% if source == 'childcare.enrolment' -%}
-        f.facility_code,
-        {%- else -%}
-        cast(null as varchar) as facility_code,
-        {%- endif %}
-        f._extract_date
-    from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
-    inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
+        {{ 'union all' if not loop.first }}
+        select
+            l.child_id,
+            l.source,
+            {{ priority }} as priority,
+            f.source_record_id,
+            f.name,
+            f.name_kana,
+            f.birth_date,
+            f.sex,
+            f.address,
+            f.postal_code,
+            f.resident_number,
+            {% if source in ('education.enrolment', 'childcare.enrolment', 'welfare.consultation') -%}
+                f.guardian_name,
+            {%- else -%}
+                cast(null as varchar) as guardian_name,
+            {%- endif %}
+            {% if source in ('education.enrolment', 'childcare.enrolment', 'welfare.consultation', 'medical.flag') -%}
+                f.guardian_phone,
+            {%- else -%}
+                cast(null as varchar) as guardian_phone,
+            {%- endif %}
+            {% if source == 'resident.register' -%}
+                f.protection_measure,
+                f.left_on,
+            {%- elif source in ('education.enrolment', 'childcare.enrolment') -%}
+                cast(null as varchar) as protection_measure,
+                f.left_on,
+            {%- else -%}
+                cast(null as varchar) as protection_measure,
+                cast(null as date) as left_on,
+            {%- endif %}
+            {% if source == 'education.enrolment' -%}
+                f.school_code,
+                cast(f.grade as bigint) as grade,
+                f.class,
+            {%- else -%}
+                cast(null as varchar) as school_code,
+                cast(null as bigint) as grade,
+                cast(null as varchar) as class,
+            {%- endif %}
+            {% if source == 'childcare.enrolment' -%}
+                f.facility_code,
+            {%- else -%}
+                cast(null as varchar) as facility_code,
+            {%- endif %}
+            f._extract_date
+        from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
+        inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
     {%- endfor %}
 ),
 
@@ -83,7 +86,7 @@ ordered as (
         *,
         row_number() over (
             partition by child_id
-            order by preference, _extract_date desc, source_record_id
+            order by preference asc, _extract_date desc, source_record_id asc
         ) as place
     from ranked
 ),

@@ -5,17 +5,28 @@
   source counts by month and the child was there at least once); a benefit paid out is not being seen.
 #}
 with link as (
-    select source, source_record_id, child_id
+    select
+        source,
+        source_record_id,
+        child_id
     from {{ ref('lnk_crosswalk') }}
     where child_id is not null
 ),
 
 final as (
-    select l.child_id, l.source, {{ month_end('f.month') }} as event_date, f.school_days > f.absent_days as is_seen
+    select
+        l.child_id,
+        l.source,
+        {{ month_end('f.month') }} as event_date,
+        f.school_days > f.absent_days as is_seen
     from {{ ref('stg_education__attendance') }} as f
     inner join link as l on l.source = 'education.attendance' and l.source_record_id = f.source_record_id
     union all
-    select l.child_id, l.source, {{ month_end('f.month') }} as event_date, f.open_days > f.absent_days as is_seen
+    select
+        l.child_id,
+        l.source,
+        {{ month_end('f.month') }} as event_date,
+        f.open_days > f.absent_days as is_seen
     from {{ ref('stg_childcare__attendance') }} as f
     inner join link as l on l.source = 'childcare.attendance' and l.source_record_id = f.source_record_id
     {%- for source, item, seen in [
@@ -33,11 +44,15 @@ final as (
         ('survey.wellbeing', 'answered_on', 'true'),
         ('resident.moves', 'event_on', 'false'),
     ] %}
-    union all
-    select l.child_id, l.source, f.{{ item }} as event_date, {{ seen }} as is_seen
-    from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
-    inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
-    where f.{{ item }} is not null
+        union all
+        select
+            l.child_id,
+            l.source,
+            f.{{ item }} as event_date,
+            {{ seen }} as is_seen
+        from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
+        inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
+        where f.{{ item }} is not null
     {%- endfor %}
 )
 

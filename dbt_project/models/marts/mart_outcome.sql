@@ -7,7 +7,10 @@
   the attendance extract does not say why, so all absences count). Dated at the end of the month that reaches 30.
 #}
 with link as (
-    select source, source_record_id, child_id
+    select
+        source,
+        source_record_id,
+        child_id
     from {{ ref('lnk_crosswalk') }}
     where child_id is not null
 ),
@@ -79,13 +82,33 @@ flagged as (
 ),
 
 final as (
-    select child_id, theme, outcome_date, source from refusal
+    select
+        child_id,
+        theme,
+        outcome_date,
+        source
+    from refusal
     union
-    select child_id, theme, outcome_date, source from abuse
+    select
+        child_id,
+        theme,
+        outcome_date,
+        source
+    from abuse
     union
-    select child_id, theme, outcome_date, source from support
+    select
+        child_id,
+        theme,
+        outcome_date,
+        source
+    from support
     union
-    select child_id, theme, outcome_date, source from flagged
+    select
+        child_id,
+        theme,
+        outcome_date,
+        source
+    from flagged
 )
 
 select

@@ -82,7 +82,7 @@ def test_check_digit_refuses_what_is_no_code(text: str) -> None:
             "      sheet: 同意者一覧\n      encoding: cp932\n",
             "an XLSX file has none",
         ),
-        ("343021", "table: raw_health__infant_checkup", "table: raw_health__infant", "unknown table"),
+        ("343021", "table: stg_health__infant_checkup", "table: stg_health__infant", "unknown table"),
         ("112241", "'1': male, '2'", "'unknown': male, '2'", "always means itself"),
         ("112241", "null_tokens: [' ', '99999999']", "null_tokens: [' ', '1']", "cannot be both a code and a blank"),
         ("112241", "null_tokens: ['-', '未受診']", "null_tokens: ['-', '0']", "would blank true zeros"),

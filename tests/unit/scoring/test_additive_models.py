@@ -129,7 +129,8 @@ def test_features_of_the_marts_and_of_the_file_are_the_same() -> None:
     import re
 
     sql = Path("dbt_project/macros/child_features.sql").read_text(encoding="utf-8")
-    body = sql[sql.index("do return([") : sql.index("]) %}")]
+    start = sql.index("set features = [")
+    body = sql[start : sql.index("] ", start)]
     assert re.findall(r"^\s+\('(\w+)'", body, re.M) == list(load_features())
 
 
