@@ -49,6 +49,39 @@ def linkage(
     _print(report)
 
 
+@app.command("quality")
+def quality(
+    municipality: Annotated[str, typer.Option("--municipality", help="Code of the municipality.")],
+    truth: Annotated[Path, typer.Option("--truth", help="The folder that `kodomo synth --truth` wrote.")],
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """How many of the faults in a twin's extracts the quality suites find, and how many alarms are false."""
+    apply_home(home)
+    from kodomo_platform.quality.evaluation import evaluate_quality
+
+    found = evaluate_quality(municipality, truth)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"{municipality}: {found.kinds_found} of {found.kinds_total} kinds of fault found; of {found.faults:,} faulty "
+        f"rows recall {found.row_recall:.4f}, precision {found.row_precision:.4f}; false alarms {found.false_alarms}"
+    )
+    table = Table(title="By kind of fault")
+    table.add_column("kind")
+    for heading in ("faults", "found", "missed"):
+        table.add_column(heading, justify="right")
+    for kind, counts in found.by_kind.items():
+        faults = counts["total"]
+        table.add_row(kind, f"{faults:,}", f"{counts['found']:,}", f"{faults - counts['found']:,}")
+    console.print(table)
+
+
 def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
