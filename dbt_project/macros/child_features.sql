@@ -28,6 +28,12 @@
     {{ column }} > a.as_of_date - interval {{ months }} month and {{ column }} <= a.as_of_date
 {%- endmacro %}
 
+{#- Days of a month that has at most `total` of them. More is a slip of the source (quality names the row): the month then
+    says nothing, rather than a rate above one. -#}
+{% macro days_of(days, total) -%}
+    case when {{ days }} < 0 or {{ days }} > {{ total }} then null else {{ days }} end as {{ days }}
+{%- endmacro %}
+
 {% macro severity_level(column) -%}
     case {{ column }} when 'low' then 1 when 'middle' then 2 when 'high' then 3 when 'critical' then 4 end
 {%- endmacro %}
@@ -371,9 +377,9 @@
             child_id,
             {{ month_end('month') }} as month_end,
             school_days,
-            absent_days,
-            late_days,
-            early_leave_days
+            {{ days_of('absent_days', 'school_days') }},
+            {{ days_of('late_days', 'school_days') }},
+            {{ days_of('early_leave_days', 'school_days') }}
         from ({{ child_facts('education.attendance', 'f.month, f.school_days, f.absent_days, f.late_days, f.early_leave_days') }})
     ),
 
@@ -538,7 +544,13 @@
             sum(f.late_pickup_days) filter (where {{ within('f.month_end', 3) }}) as childcare_late_pickup_3m,
             sum(f.unpaid_yen) as childcare_unpaid_yen_12m
         from (
-            select child_id, {{ month_end('month') }} as month_end, open_days, absent_days, late_pickup_days, unpaid_yen
+            select
+                child_id,
+                {{ month_end('month') }} as month_end,
+                open_days,
+                {{ days_of('absent_days', 'open_days') }},
+                {{ days_of('late_pickup_days', 'open_days') }},
+                unpaid_yen
             from ({{ child_facts('childcare.attendance', 'f.month, f.open_days, f.absent_days, f.late_pickup_days, f.unpaid_yen') }})
         ) as f
         inner join as_of as a on {{ within('f.month_end', 12) }}

@@ -268,11 +268,8 @@ class DelimitedReader:
             fields, end = found
             if fields is None or len(fields) != self.layout.fields:
                 fields, end = self._second_look(text, at, fields, end, final=final)
-            if text[at:end] in ("\n", "\r\n", "\r"):
-                at = end  # an empty line is no record
-                continue
-            if end == len(text) and final and text[at:end].rstrip("\r\n") == _END_OF_FILE_MARK:
-                at = end
+            if text[at:end].rstrip("\r\n") in ("", _END_OF_FILE_MARK):
+                at = end  # an empty line is no record, nor is the mark alone: it says nothing of anyone
                 continue
             row = self._next_row
             self._next_row += 1

@@ -14,7 +14,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from kodomo_platform.orchestration.column_lineage import column_lineage
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
-from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.resources import partition_municipality
 from kodomo_platform.settings import get_settings
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
@@ -106,10 +106,13 @@ def compile_project() -> None:
     manifest.cache_clear()
 
 
-def dbt_arguments(code: str, as_of: str) -> list[str]:
-    """Arguments of one dbt build over one municipality's warehouse."""
-    settings = get_settings()
-    variables = {"municipality": code, "as_of": as_of, "warehouse": str(settings.warehouse(code))}
+def dbt_arguments(code: str) -> list[str]:
+    """Arguments of one dbt build over one municipality's warehouse.
+
+    The warehouse is the only variable, and the same in every run (the date stands in cfg.run): a variable that changes
+    makes dbt parse the whole project again.
+    """
+    variables = {"warehouse": str(get_settings().warehouse(code))}
     # unit tests hold for the code, not for the data: they run in the test suite
     return ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
 
@@ -123,14 +126,11 @@ def _seed_target(target: Path) -> None:
         copy.write_bytes(source.read_bytes())
 
 
-def _build(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings, step: str
-) -> Iterator[Any]:
+def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
     municipality = partition_municipality(context)
-    as_of = run_settings.as_of_date(municipality).isoformat()
-    target = get_settings().dbt_target(municipality.code) / step
+    target = get_settings().dbt_target(municipality.code)
     _seed_target(target)
-    invocation = dbt.cli(dbt_arguments(municipality.code, as_of), context=context, target_path=target)
+    invocation = dbt.cli(dbt_arguments(municipality.code), context=context, target_path=target)
     lineage = column_lineage()
     for event in invocation.stream():
         if isinstance(event, dg.Output):
@@ -157,8 +157,8 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
     )
-    def dbt_staging(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings) -> Iterator[Any]:
-        yield from _build(context, dbt, run_settings, "staging")
+    def dbt_staging(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        yield from _build(context, dbt)
 
     @dbt_assets(
         manifest=manifest(),
@@ -167,9 +167,7 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
     )
-    def dbt_linkage_and_marts(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings
-    ) -> Iterator[Any]:
-        yield from _build(context, dbt, run_settings, "marts")
+    def dbt_linkage_and_marts(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        yield from _build(context, dbt)
 
     return [dbt_staging, dbt_linkage_and_marts]

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from kodomo_platform.settings import use_home
+from tests.security.personal_values import find_personal_values, values_of_snapshot
 
 CODE = "343021"
 KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
@@ -165,6 +166,13 @@ def test_a_broken_extract_publishes_nothing_and_leaves_the_last_good_snapshot(fi
         for path in landed.iterdir():
             path.unlink()
         landed.rmdir()
+
+
+def test_names_and_numbers_stay_in_the_identity_zone(finished: Path) -> None:
+    values = values_of_snapshot(current(finished))
+    assert len(values) > 400
+    # by place alone: which value it was must not stand in a log
+    assert sorted({found.where for found in find_personal_values(finished, values)}) == []
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ with run as (
 ),
 
 as_of_day as (
-    select coalesce(try_cast(nullif('{{ var("as_of") }}', '') as date), max(run.as_of_date)) as as_of_date
+    select max(run.as_of_date) as as_of_date
     from run
 ),
 

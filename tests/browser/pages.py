@@ -1,0 +1,157 @@
+"""The platform's pages, opened as people open them: `kodomo ui` and a headless Chromium of the system's packages.
+
+``python -m tests.browser.pages HOME OUT`` takes the README's pictures of a home that `kodomo demo` has made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Addresses of the pages of one home, while `servers` is open."""
+
+    dagster: str
+    mlflow: str
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(address: str, seconds: int = 120) -> None:
+    for _ in range(seconds * 2):
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(f"nothing answers at {address}")
+
+
+@contextmanager
+def servers(home: Path) -> Iterator[Servers]:
+    """`kodomo ui` over ``home``, up and answering; ended as Ctrl-C ends it."""
+    dagster, mlflow = _free_port(), _free_port()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()", "ui"),
+            *("--home", str(home), "--port", str(dagster), "--mlflow-port", str(mlflow)),
+        ],
+        env=os.environ | {"KODOMO_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        found = Servers(f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{mlflow}")
+        _wait(f"{found.dagster}/server_info")
+        _wait(f"{found.mlflow}/health")
+        yield found
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0, "Ctrl-C ends the pages without an error"
+        for address in (found.dagster, found.mlflow):
+            try:
+                urllib.request.urlopen(address, timeout=5)
+            except OSError:
+                continue
+            raise AssertionError(f"{address} still answers after Ctrl-C")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def browser(width: int = 1600, height: int = 1000) -> Iterator[Any]:
+    """A page of a fresh Chromium. ``page.outside`` lists the requests that would have left this machine; none does."""
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM is not None
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = chromium.new_page(viewport={"width": width, "height": height}, locale="ja-JP")
+        outside: list[str] = []
+        page.outside = outside  # type: ignore[attr-defined]
+
+        def only_here(route: Any) -> None:
+            address = route.request.url
+            if address.startswith(("http://127.0.0.1", "data:", "blob:", "file:")):
+                route.continue_()
+            else:
+                outside.append(address)
+                route.abort()
+
+        page.route("**/*", only_here)
+        try:
+            yield page
+        finally:
+            chromium.close()
+
+
+def latest_run(home: Path, job: str) -> str:
+    """Id of the newest finished Dagster run of ``job`` in ``home``."""
+    import dagster as dg
+
+    from kodomo_platform.orchestration.installation import dagster_instance_home
+    from kodomo_platform.settings import use_home
+
+    use_home(home)
+    dagster_instance_home()
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_run_records(
+            dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1, order_by="update_timestamp"
+        )
+        return runs[0].dagster_run.run_id
+
+
+def open_asset_graph(page: Any, address: str) -> None:
+    """Dagster's graph of every asset, all groups drawn."""
+    page.goto(f"{address}/asset-groups", wait_until="domcontentloaded")
+    page.wait_for_selector("svg", timeout=60_000)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(4_000)
+
+
+def open_run(page: Any, address: str, run_id: str) -> None:
+    """One run with its steps and checks."""
+    page.goto(f"{address}/runs/{run_id}", wait_until="domcontentloaded")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(4_000)
+
+
+def main(home: Path, out: Path) -> None:
+    """Write the pictures of ``home`` to ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    with servers(home) as addresses, browser() as page:
+        open_asset_graph(page, addresses.dagster)
+        page.screenshot(path=out / "dagster-asset-graph.png")
+        open_run(page, addresses.dagster, latest_run(home, "scoring_and_publishing"))
+        page.screenshot(path=out / "dagster-run.png")
+        page.goto(f"{addresses.mlflow}/#/experiments", wait_until="domcontentloaded")
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(4_000)
+        page.screenshot(path=out / "mlflow-experiments.png")
+        print("requests to outside:", page.outside)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
