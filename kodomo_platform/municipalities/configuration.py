@@ -25,6 +25,10 @@ _TABLES = {
     "code_map": "source varchar, item varchar, local_code varchar, code varchar",
 }
 
+# One CP932 code each, decoded to either character by different decoders (JIS X 0208 against Microsoft's table).
+_JIS, _MICROSOFT = "〜−‖—", "～－∥―"
+_COLLIDING = (str.maketrans(_JIS, _MICROSOFT), str.maketrans(_MICROSOFT, _JIS))
+
 
 def write_configuration(
     con: duckdb.DuckDBPyConnection,
@@ -80,7 +84,11 @@ def write_configuration(
             rows["null_token"] += [(source.key, item.name, token) for token in sorted(tokens)]
             codes = {code: code for code in item.codes or {}}
             if config is not None:
-                codes |= {local.strip(): code for local, code in config.code_maps.get(item.name, {}).items()}
+                given = {local.strip(): code for local, code in config.code_maps.get(item.name, {}).items()}
+                # a local code is found however its extract's decoder writes the characters that collide in CP932
+                for local, code in given.items():
+                    codes |= {local.translate(table): code for table in _COLLIDING}
+                codes |= given
             rows["code_map"] += [(source.key, item.name, local, code) for local, code in codes.items()]
     con.execute("create schema if not exists cfg")
     con.execute("begin")

@@ -290,7 +290,10 @@ def draw_people(code: str, towns: Towns, children: int, start: date, end: date, 
     left_on[left_on <= since] = NEVER
     left_reason = np.where(np.isnat(left_on), "", "moved_out").astype(object)
     dead = np.flatnonzero((~child) & (rng.random(n) < 0.002) & np.isnat(left_on))
-    left_on[dead] = last - rng.integers(10, 700, len(dead)).astype("timedelta64[D]")
+    # nobody dies before becoming a resident
+    left_on[dead] = np.maximum(
+        last - rng.integers(10, 700, len(dead)).astype("timedelta64[D]"), since[dead] + np.timedelta64(1, "D")
+    )
     left_reason[dead] = "died"
     returned_home = (rng.random(n_households) < rates.RETURNED) & np.isnat(leave_day)
     returned = returned_home[households] & (birth < last - np.timedelta64(5 * 365, "D"))

@@ -103,3 +103,15 @@ def test_list_commands(home: Path, tmp_path: Path) -> None:
     assert runner.invoke(catalog_app, ["export", str(tmp_path / "c.xlsx")]).exit_code == 0
     assert runner.invoke(catalog_app, ["export", str(tmp_path / "c.doc")]).exit_code != 0
     assert '"$defs"' in runner.invoke(municipality_app, ["schema"]).output
+
+
+def test_local_codes_are_found_whichever_character_a_decoder_writes(tmp_path: Path) -> None:
+    # Regression: a local code of 「3〜4か月児健診」 met the text 「3～4か月児健診」 and a third of the check-ups was unreadable
+    con = connect(tmp_path / "town.duckdb")
+    create_schemas(con)
+    write_configuration(con, load_municipality("172065"), load_catalog(), AS_OF)
+    rows = con.execute(
+        "select local_code from cfg.code_map where source = 'health.infant_checkup' and item = 'checkup' and code = 'm4'"
+    ).fetchall()
+    con.close()
+    assert {code for (code,) in rows} >= {"m4", "3〜4か月児健診", "3～4か月児健診"}
