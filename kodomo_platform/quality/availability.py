@@ -57,27 +57,161 @@ def _staged(con: duckdb.DuckDBPyConnection) -> list[tuple[Source, frozenset[str]
     ]
 
 
+def status_columns(con: duckdb.DuckDBPyConnection, source: Source, columns: frozenset[str]) -> dict[str, str]:
+    """Item → SQL of its status in the source's staging table.
+
+    Names, addresses, telephones and numbers have no status column of their own in staging: what is absent of them is
+    told from the value and from whether the municipality's file maps the item.
+    """
+    held: dict[str, bool] = {}
+    if "cfg.item" in table_columns(con):
+        held = {
+            str(name).removeprefix(f"{source.key}."): bool(is_held)
+            for name, is_held in con.execute(
+                "select item, held from cfg.item where source = ?", [source.key]
+            ).fetchall()
+        }
+    answer: dict[str, str] = {}
+    for item in source.items:
+        if f"{item.name}__status" in columns:
+            answer[item.name] = f'"{item.name}__status"'
+        elif held.get(item.name) is False:
+            answer[item.name] = "'not_held'"
+        elif item.name == source.record_key and item.name not in columns:
+            # staging names a row without its number by the row
+            answer[item.name] = "case when source_record_id like '~%' then 'blank' else 'present' end"
+        elif item.name in columns:
+            answer[item.name] = f"case when \"{item.name}\" is null then '{item.blank_means}' else 'present' end"
+    return answer
+
+
+def _linked(con: duckdb.DuckDBPyConnection, source: Source) -> str | None:
+    """SQL that is true for staged rows that reach a child (or an adult of the register), None before linkage."""
+    if "linkage.lnk_crosswalk" not in table_columns(con):
+        return None
+    reached = (
+        f"select source_record_id from linkage.lnk_crosswalk where source = '{source.key}' and child_id is not null"
+    )
+    if source.id_system == "resident":
+        # grown-ups of the register belong to no child, and nothing is lost by it
+        reached += (
+            " union all select source_record_id from staging.stg_resident__register "
+            "where birth_date__latest <= _extract_date - interval 18 year"
+        )
+    return f"source_record_id in ({reached})"
+
+
 def availability(con: duckdb.DuckDBPyConnection, *, by_month: bool = True) -> list[Availability]:
-    """The matrix of every staged item, one scan per source."""
+    """The matrix of every item of every source of the catalogue, one scan per source.
+
+    A source or item that the municipality lacks has one cell of `not_held`; months before a system began have cells of
+    `before_start` (with no rows: nothing was recorded then); a value whose row reaches no child is `not_linked`.
+    """
+    tables = table_columns(con)
+    held, starts = _sources(con, tables)
     answer: list[Availability] = []
+    first: dt.date | None = None
     for source, columns in _staged(con):
-        items = [item.name for item in source.items if f"{item.name}__status" in columns]
-        if not items:
+        if held.get(source.key) is False:
+            answer += [Availability(source.key, item.name, None, 1, {"not_held": 1}) for item in source.items]
             continue
+        statuses = status_columns(con, source, columns)
+        if not statuses:
+            continue
+        linked = _linked(con, source)
         event = source.event_date if source.event_date in columns else None
         month = f"date_trunc('month', {event})::date" if by_month and event else "null::date"
+        shown = {
+            item: f"case when {sql} = 'present' and not _linked then 'not_linked' else {sql} end" if linked else sql
+            for item, sql in statuses.items()
+        }
         counts = ", ".join(
-            f"count(*) filter (where \"{item}__status\" = '{status}')" for item in items for status in STATUSES
+            f"count(*) filter (where {sql} = '{status}')" for sql in shown.values() for status in STATUSES
         )
         rows = con.execute(
-            f"select {month} as m, count(*), {counts} from staging.{source.staging_table} group by 1 order by 1"
+            f"select {month} as m, count(*), {counts} from "
+            f"(select *, {linked or 'true'} as _linked from staging.{source.staging_table}) group by 1 order by 1"
         ).fetchall()
+        if event and rows and source.key != "resident.register":
+            seen = [row[0] for row in rows if row[0] is not None]
+            first = min([first, *seen]) if first and seen else first or (min(seen) if seen else None)
         for row in rows:
-            for place, item in enumerate(items):
+            for place, item in enumerate(statuses):
                 start = 2 + place * len(STATUSES)
                 found = dict(zip(STATUSES, row[start : start + len(STATUSES)], strict=True))
                 answer.append(Availability(source.key, item, row[0], row[1], {k: v for k, v in found.items() if v}))
+    if by_month and first is not None:
+        answer += _before_start(answer, starts, first)
     return answer
+
+
+def _sources(
+    con: duckdb.DuckDBPyConnection, tables: dict[str, frozenset[str]]
+) -> tuple[dict[str, bool], dict[str, dt.date]]:
+    if "cfg.source" not in tables:
+        return {}, {}
+    rows = con.execute("select source, held, system_start from cfg.source").fetchall()
+    return {key: bool(held) for key, held, _ in rows}, {key: start for key, _, start in rows if start is not None}
+
+
+def _before_start(
+    known: list[Availability], starts: dict[str, dt.date], first: dt.date, *, most: int = 36
+) -> list[Availability]:
+    """Months in which other sources already speak and a source's system had not begun."""
+    cells = {(cell.source, cell.item, cell.month) for cell in known}
+    dated = {(cell.source, cell.item) for cell in known if cell.month is not None}
+    answer = []
+    for source, item in sorted(dated):
+        start = starts.get(source)
+        if start is None:
+            continue
+        month = start.replace(day=1) if start.day == 1 else _next_month(start)
+        for _ in range(most):
+            month = (month - dt.timedelta(days=1)).replace(day=1)
+            if month < first.replace(day=1):
+                break
+            if (source, item, month) not in cells:
+                answer.append(Availability(source, item, month, 0, {"before_start": 0}))
+    return answer
+
+
+def _next_month(day: dt.date) -> dt.date:
+    return (day.replace(day=28) + dt.timedelta(days=4)).replace(day=1)
+
+
+@dataclass(frozen=True)
+class FeatureAvailability:
+    """Children by the status of one feature at the newest as-of date (`not_linked` is told here for children)."""
+
+    feature: str
+    children: int
+    counts: dict[str, int]
+
+
+def feature_availability(con: duckdb.DuckDBPyConnection) -> list[FeatureAvailability]:
+    """How many children have each feature, and why the others have not; empty before the marts are built."""
+    columns = table_columns(con).get("marts.mart_child_features", frozenset())
+    features = sorted(name.removesuffix("__status") for name in columns if name.endswith("__status"))
+    if not features:
+        return []
+    counts = ", ".join(
+        f"count(*) filter (where \"{feature}__status\" = '{status}')" for feature in features for status in STATUSES
+    )
+    row = con.execute(
+        f"select count(*), {counts} from marts.mart_child_features "
+        "where as_of_date = (select max(as_of_date) from marts.mart_child_features)"
+    ).fetchone()
+    if row is None or not row[0]:
+        return []
+    size = len(STATUSES)
+    return [
+        FeatureAvailability(
+            feature,
+            row[0],
+            {s: n for s, n in zip(STATUSES, row[1 + place * size : 1 + (place + 1) * size], strict=True) if n},
+        )
+        for place, feature in enumerate(features)
+    ]
 
 
 def freshness(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> list[Freshness]:

@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -122,6 +123,47 @@ def read_configuration(con: duckdb.DuckDBPyConnection, as_of: dt.date | None) ->
     return reading
 
 
+def line_ends(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, int]]:
+    """Source → (text files in the archive, files whose lines end in more than one way). Archived bytes never change."""
+    from kodomo_platform.settings import get_settings
+
+    if "raw.files" not in table_columns(con):
+        return {}
+    row = con.execute("select max(municipality) from cfg.run").fetchone() if "cfg.run" in table_columns(con) else None
+    if row is None or row[0] is None:
+        return {}
+    found: dict[str, tuple[int, int]] = {}
+    for source, sha256, encoding in con.execute(
+        "select source, sha256, encoding from raw.files where active order by source, sha256"
+    ).fetchall():
+        mixed = _ends_mixed(get_settings().archive / str(row[0]) / str(sha256), str(encoding or "").lower())
+        if mixed is not None:
+            files, bad = found.get(source, (0, 0))
+            found[source] = (files + 1, bad + mixed)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _ends_mixed(file: Path, encoding: str) -> bool | None:
+    """Whether a text file's lines end both with and without a carriage return; None for a workbook or no file."""
+    if not file.is_file():
+        return None
+    feeds = pairs = 0
+    before = b""
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 24):
+            if not before and block.startswith(b"PK\x03\x04"):
+                return None
+            text = block
+            if encoding.startswith("utf-16"):
+                # one byte for each line feed, whichever half of the character comes first
+                text = block.decode("utf-16-be" if encoding.endswith("be") else "utf-16-le", errors="ignore").encode()
+            feeds += text.count(b"\n")
+            pairs += (before + text).count(b"\r\n")
+            before = text[-1:] if text.endswith(b"\r") else b"\x00"
+    return 0 < pairs < feeds
+
+
 def register_functions(con: duckdb.DuckDBPyConnection) -> None:
     """The cleansing room's functions, by which raw texts are read exactly as staging reads them."""
     from kodomo_platform.cleansing import register
@@ -157,7 +199,7 @@ def not_held(expectation: Expectation, reading: Reading) -> str | None:
         return "source not held"
     if expectation.item and reading.items_held.get((expectation.source, expectation.item)) is False:
         return "item not held"
-    for name in ("not_after", "not_above", "birth_date"):
+    for name in ("not_after", "not_above", "birth_date", "order"):
         other = expectation.arguments.get(name)
         if isinstance(other, str) and reading.items_held.get((expectation.source, other)) is False:
             return "item not held"
@@ -267,6 +309,8 @@ def validate(
             as_of = row[0] if row and row[0] else dt.date.today()
         reading = read_configuration(con, as_of)
         suites = chosen_suites(tables, present)
+        if any(suite.table.startswith("raw.") for suite in suites):
+            reading.line_ends = line_ends(con)
         register_functions(con)
         planned: list[_Planned] = []
         for suite in suites:

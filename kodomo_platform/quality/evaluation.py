@@ -12,9 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import UsageError
+from kodomo_platform.quality.availability import Availability, availability, status_columns
 from kodomo_platform.quality.engine import table_columns, validate
-from kodomo_platform.quality.locating import faulty_rows, row_expectations
+from kodomo_platform.quality.locating import faulty_rows, row_expectations, table_level_expectations
 from kodomo_platform.warehouse import connect
 
 Place = tuple[str, str, int]
@@ -40,6 +44,132 @@ class Evaluation:
         return asdict(self)
 
 
+@dataclass
+class AbsenceEvaluation:
+    """Cells of the staged extracts, held and not held, whose kind of absence was told rightly (``accuracy`` 0-1)."""
+
+    municipality: str
+    cells: int
+    right: int
+    confusion: dict[str, int] = field(default_factory=dict)
+    wrong_items: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of cells told rightly."""
+        return self.right / self.cells if self.cells else 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures by name, for ``--json``."""
+        return {**asdict(self), "accuracy": self.accuracy}
+
+
+def evaluate_absence(municipality: str, truth: Path, *, warehouse: Path | None = None) -> AbsenceEvaluation:
+    """Compare the kind of absence of every staged cell with ``absence.csv`` of a twin's truth.
+
+    Cells of rows that the twin spoilt afterwards (their key, their date or the cell itself) are left out: what they
+    would have held says nothing about what was delivered. Cells of a key and period that stands on several rows are
+    compared as counts per kind.
+    """
+    file = truth / "absence.csv"
+    if not file.exists():
+        raise UsageError(
+            "no absence.csv in the truth folder", where=str(truth), action="give the DIR of `kodomo synth`"
+        )
+    from kodomo_platform.settings import get_settings
+
+    con = connect(warehouse or get_settings().warehouse(municipality), read_only=True)
+    confusion: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    try:
+        for name in ("absence", "faults"):
+            con.execute(
+                f"create temp table truth_{name} as select * from read_csv(?, header = true, all_varchar = true)",
+                [str(truth / f"{name}.csv")],
+            )
+        tables = table_columns(con)
+        matrix = availability(con)
+        for source in load_catalog().sources.values():
+            columns = tables.get(f"staging.{source.staging_table}", frozenset())
+            statuses = status_columns(con, source, columns)
+            if not statuses:
+                continue
+            event = source.event_date if source.event_date in columns else None
+            cells = " union all by name ".join(
+                f"select source_record_id as id, {f'coalesce({event}::varchar, {chr(39) * 2})' if event else chr(39) * 2} "
+                f"as period, '{item}' as item, {sql} as told, _extract_date as day, _row_number as n "
+                f"from staging.{source.staging_table} where source_record_id not like '~%'"
+                for item, sql in statuses.items()
+            )
+            spoilt = (source.record_key, event or "", "*", *source.natural_key)
+            listed = ", ".join("'" + name.replace("'", "''") + "'" for name in spoilt if name)
+            rows = con.execute(
+                f"""
+                with cells as ({cells}), bad as (
+                    select extract_date::date as day, row_number::bigint as n, item from truth_faults
+                    where source = '{source.key}'
+                ), kept as (
+                    select c.* from cells as c
+                    anti join bad on bad.day = c.day and bad.n = c.n and (bad.item = c.item or bad.item in ({listed}))
+                ), every as (
+                    select item, any_value(kind) as kind from truth_absence
+                    where source = '{source.key}' and source_record_id = '*' and period = '*' group by item
+                ), single as (
+                    select source_record_id as id, item, coalesce(period, '') as period, kind, count(*) as n
+                    from truth_absence where source = '{source.key}' and source_record_id <> '*' group by all
+                ), told as (
+                    select id, item, period, told, count(*) as n, sum(count(*)) over (partition by id, item, period) as size
+                    from kept group by id, item, period, told
+                )
+                select t.item, t.told, t.n, t.size, coalesce(e.kind, s.kind), case when e.kind is null then s.n end
+                from told as t left join every as e on e.item = t.item or e.item = '*'
+                left join single as s on s.id = t.id and s.item = t.item and s.period = t.period
+                """
+            ).fetchall()
+            for item, told, number, size, kind, stated in rows:
+                truly = {kind: size if stated is None else min(int(stated), int(size))} if kind else {}
+                truly["present"] = int(size) - sum(truly.values())
+                right = min(int(number), int(truly.get(told, 0)))
+                confusion[f"{told} as {told}"] += right
+                if number > right:
+                    other = next((k for k, n in truly.items() if k != told and n), "present")
+                    confusion[f"{other} as {told}"] += int(number) - right
+                    wrong[f"{source.key}.{item}"] += int(number) - right
+        _not_delivered(con, matrix, confusion, wrong)
+    finally:
+        con.close()
+    right = sum(n for pair, n in confusion.items() if len(set(pair.split(" as "))) == 1)
+    return AbsenceEvaluation(
+        municipality, sum(confusion.values()), right, dict(confusion.most_common()), dict(wrong.most_common(20))
+    )
+
+
+def _not_delivered(
+    con: duckdb.DuckDBPyConnection, matrix: list[Availability], confusion: Counter[str], wrong: Counter[str]
+) -> None:
+    """Sources that are not held, and months before a system began: no rows stand for them, the matrix tells."""
+    told = {cell.source: set(cell.counts) for cell in matrix if cell.month is None}
+    begun: dict[str, list[str]] = defaultdict(list)
+    rows: dict[str, int] = defaultdict(int)
+    for cell in matrix:
+        if cell.month is not None:
+            rows[cell.source] += cell.rows
+            if set(cell.counts) == {"before_start"}:
+                begun[cell.source].append(str(cell.month))
+    for source, kind, period in con.execute(
+        "select source, kind, period from truth_absence where item = '*' and source_record_id = '*'"
+    ).fetchall():
+        if kind == "not_held":
+            hit = told.get(source) == {"not_held"}
+        else:
+            # delivered since its start only: every month before it that the matrix shows must say so
+            start = period.removeprefix("..")
+            hit = bool(begun[source]) and all(month < start for month in begun[source])
+        confusion[f"{kind} as {kind}" if hit else f"{kind} as present"] += 1
+        if not hit:
+            wrong[source] += 1
+
+
 def read_faults(truth: Path) -> list[tuple[Place, str, str]]:
     """((source, extract date, row number), item, kind) of every fault in ``truth``; row number 0: of the file."""
     file = truth / "faults.csv"
@@ -51,7 +181,7 @@ def read_faults(truth: Path) -> list[tuple[Place, str, str]]:
         return [
             (
                 (row["source"], row["extract_date"], int(row["row_number"] or 0)),
-                "" if row["item"] == "*" else row["item"] or "",
+                "" if row["item"] == "*" else (row["item"] or "").removeprefix(f"{row['source']}."),
                 row["kind"],
             )
             for row in csv.DictReader(stream)
@@ -83,6 +213,7 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
         as_of = row[0] if row and row[0] else dt.date.today()
         results = validate(con, municipality, None, "evaluation", as_of, record=False, engine="sql")
         # an alarm is an expectation that failed: rows within a threshold are counted, but nobody is called
+        table_level = table_level_expectations(con, as_of)
         failing = {result.expectation_id for result in results if not result.passed}
         pointers: dict[Place, set[str]] = defaultdict(set)
         alarmed: dict[Place, set[str]] = defaultdict(set)
@@ -90,7 +221,7 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
         unexplained: Counter[str] = Counter()
         for found in faulty_rows(con, as_of, row_expectations()):
             place = (found.source, found.extract_date.isoformat(), found.row_number)
-            pointers[place].add(found.item or "")
+            pointers[place].update((found.item or "", *found.involved))
             # a true blank is no fault of the twin (its truth lists blanks as absences): found, not claimed
             blank = found.expectation.expect == "expect_values_to_be_present"
             if (
@@ -100,6 +231,12 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
             ):
                 alarmed[place].add(found.item or "")
             (explained if place in by_row else unexplained)[found.expectation.key] += 1
+        # what is wrong with a file or a whole column points at no row
+        whole: set[tuple[str, str]] = {
+            (result.source, result.item or "")
+            for result in results
+            if result.source and result.status == "failed" and result.expectation_id in table_level
+        }
         door: set[tuple[str, str]] = set()
         if "raw.rejects" in present:
             for source, day, number, item in con.execute(
@@ -124,7 +261,7 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
         items = pointers.get(place, set())
         hit = bool(items) and (not item or item in items or "" in items)
         if place[2] == 0:
-            hit = hit or place[:2] in door
+            hit = hit or place[:2] in door or bool({(place[0], ""), (place[0], item)} & whole)
         counts = by_kind.setdefault(kind, {"total": 0, "found": 0})
         counts["total"] += 1
         counts["found"] += hit

@@ -18,12 +18,49 @@ BEGIN = "# ---- generated from the catalogue by `kodomo quality generate`; chang
 END = "# ---- end of the generated part; what follows is written by hand ----"
 
 # The day before which no living child or guardian of one can have an event: older dates are a wrong era.
-_EARLIEST = {"birth_date": "1900-01-02"}
+_EARLIEST = "1900-01-02"
+# Sources about children alone: nobody in them was born, and nothing in them happened, longer ago than this (years
+# before the extract; a child is served until 20, a pregnancy comes before it).
+_CHILDREN_ONLY = ("education.", "childcare.", "health.", "medical.", "survey.", "consent.", "welfare.consultation",
+                  "welfare.case", "welfare.support", "welfare.child_benefit")  # fmt: skip
+_YEARS_BACK = 25
+
+# Age in months at which a source's events can happen (School Education Act art. 17: six to fifteen; a year either side).
+_AGES = {
+    "education.attendance": (60, 204), "education.health_room": (60, 204), "education.assessment": (60, 204),
+    "education.school_checkup": (60, 204), "education.counselling": (60, 204), "education.fees": (60, 204),
+    "survey.wellbeing": (60, 228), "childcare.attendance": (0, 96), "health.vaccination": (0, 228),
+    "health.home_visit": (-10, 228),
+}  # fmt: skip
+# Infant check-ups and the ages at which they fall due (Maternal and Child Health Act art. 12, with the slack of practice).
+_CHECKUP_AGES = {"m4": (2, 11), "m18": (15, 30), "y3": (33, 54)}
+
+# Where a value cannot leap between two rows of one child: (item, order, most it falls, most it rises).
+_STEPS = {
+    "education.school_checkup": [("height_cm", "checked_on", 4, 25), ("weight_kg", "checked_on", 15, 30)],
+}  # fmt: skip
+
+# Sums that cannot exceed their whole (staging, where numbers are numbers).
+_SUMS = {
+    "education.attendance": [
+        ("absent_days", "late_days", "school_days"), ("absent_days", "early_leave_days", "school_days"),
+    ],
+    "childcare.attendance": [("absent_days", "late_pickup_days", "open_days")],
+}  # fmt: skip
+# Sources in which one person stands once: a second row of the same person is a second number for it.
+_ONE_ROW_PER_PERSON = ("education.enrolment", "childcare.enrolment", "resident.register")
 
 # Fillers seen in exports; a municipality declares its own as null tokens, then they are blanks.
 _FILLER = (
     r"^(不明|不詳|なし|無し|無|未定|未登録|未入力|住所不定|該当なし|(?i:null|none|n/a|na|nan|dummy|test)|#[A-Z/]+[!?]?|"
-    r"ダミー|テスト|[-－ー―]+|[*＊]+|[?？]+|0+|9{5,}|[xX×]{2,})$"
+    r"ダミー|テスト|[-－ー―]+|[*＊]+|[?？]+|0[0-]*|9{5,}|[9-]{9,}|[1-]{9,}|[xX×]{2,}|0?123456789[0-9]*|[.。・,]+)$"
+)
+# Texts that went through a wrong conversion: UTF-8 read as CP932 or Latin-1, entities, codes of spreadsheets, marks of no
+# width; and what only programs write.
+_BROKEN = (
+    r"^[=+@]|[<>]|[\x00-\x1F\x7F]|\x{FFFD}|\?\?|[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}\x{FEFF}]|[\x{0080}-\x{009F}]|"
+    r"&(#[0-9x]|amp;|lt;|gt;|quot;|nbsp;)|_x00[0-9A-Fa-f]{2}_|[縺繧繝郢譁蜷螟][\x{FF61}-\x{FF9F}]|[ÃÂ][\x{0080}-\x{00BF}]|"
+    r"ã[\x{0080}-\x{00FF}]|\\u[0-9a-fA-F]{4}|%[0-9A-F]{2}%[0-9A-F]{2}"
 )
 _VARIANTS = r"[髙﨑德邊邉齋齊濵濱瀨塚澤櫻惠眞廣國嶋黑曻栁桒𠮷]|[\x{FE00}-\x{FE0F}]|[\x{E0100}-\x{E01EF}]"
 
@@ -55,6 +92,10 @@ _PARTS = {
 
 # Dates that lie ahead by their nature.
 _MAY_BE_AHEAD = {"ended_on", "expires_on", "valid_until", "valid_from", "left_on"}
+# Columns that may hold one value in a small town.
+_MAY_BE_ALIKE = {"school_code", "facility_code", "school_days", "open_days", "assessed_on", "checked_on", "answered_on",
+                 "updated_on", "grade", "untreated_cavities", "unpaid_yen", "unpaid_months", "valid_from", "valid_until",
+                 "ended_on", "visit_seq"}  # fmt: skip
 # Items that are empty for most people: blanks say nothing about the extract.
 _OFTEN_BLANK = {"resident_number", "household_number", "guardian_phone", "alias_name", "former_surname", "mother_number",
                 "updated_on", "address", "postal_code", "guardian_name", "department"}  # fmt: skip
@@ -110,6 +151,26 @@ def raw_suite(source: Source) -> list[Entry]:
               f"{source.label_ja}に同じ鍵の行が重複しないこと", f"no two rows of {source.label_en} share their key",
               columns=list(source.natural_key)),
     ]  # fmt: skip
+    made.append(
+        entry("line_ends", "expect_lines_to_end_alike", "conformance", "info", 0,
+              "lines that end in two ways come from files pasted together, or from line breaks inside cells",
+              f"{source.label_ja}のファイルの改行が一通りであること", f"the lines of {source.label_en} end in one way",
+              applies_when="the source comes as a text file")
+    )  # fmt: skip
+    month = source.by_name.get(source.event_date or "")
+    if month is not None and month.type == "month":
+        made.append(
+            entry("months", "expect_months_to_be_complete", "completeness", "warning", 0,
+                  "a month with a fifth of the usual rows was not, or only in part, exported",
+                  f"{source.label_ja}に抜けた月がないこと", f"no month of {source.label_en} is missing", item=month.name,
+                  applies_when="a usual month has 20 rows or more")
+        )  # fmt: skip
+        made.append(
+            entry("recent", "expect_events_to_be_recent", "plausibility", "warning", 0,
+                  "a new extract whose newest month is older than this is an old export under a new date",
+                  f"{source.label_ja}の最新の月が抽出日の92日前以降であること",
+                  f"the newest month of {source.label_en} is at most 92 days before its extract", item=month.name, days=92)
+        )  # fmt: skip
     for item in source.items:
         made.extend(_raw_item(source, item))
     return made
@@ -167,13 +228,25 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
                 f"「{item.label_ja}」が抽出日より後でないこと", f"'{item.label_en}' is not after the extract", item=item.name,
                 not_after="_extract_date",
             )  # fmt: skip
+        young = source.key.startswith(_CHILDREN_ONLY)
+        limit: dict[str, Any] = {"years": _YEARS_BACK} if young else {"date": _EARLIEST}
         yield entry(
             f"{item.name}.not_ancient", "expect_dates_not_before", "plausibility", "warning", 0,
-            "an earlier day comes from a wrong era or a filler",
-            f"「{item.label_ja}」が{_EARLIEST.get(item.name, '1900-01-01')}より前でないこと",
-            f"'{item.label_en}' is not before {_EARLIEST.get(item.name, '1900-01-01')}", item=item.name,
-            date=_EARLIEST.get(item.name, "1900-01-01"),
+            "a source about children holds nothing from before they were born: an earlier day is a wrong era or a filler"
+            if young else "an earlier day comes from a wrong era or a filler",
+            f"「{item.label_ja}」が抽出日の{_YEARS_BACK}年前より前でないこと" if young
+            else f"「{item.label_ja}」が{_EARLIEST}より前でないこと",
+            f"'{item.label_en}' is not more than {_YEARS_BACK} years before the extract" if young
+            else f"'{item.label_en}' is not before {_EARLIEST}", item=item.name,
+            **limit,
         )  # fmt: skip
+        if item.name in _MAY_BE_AHEAD:
+            yield entry(
+                f"{item.name}.not_far_ahead", "expect_dates_not_far_ahead", "plausibility", "warning", 0,
+                "an end may lie ahead, but a day this far ahead stands for 'no end' and has to be declared as a blank",
+                f"「{item.label_ja}」が抽出日の20年後より後でないこと",
+                f"'{item.label_en}' is not more than 20 years after the extract", item=item.name, years=20,
+            )  # fmt: skip
     if item.type == "id" and item.name in ("resident_number", "household_number", "mother_number"):
         yield entry(
             f"{item.name}.check_digit", "expect_check_digit", "conformance",
@@ -188,6 +261,27 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"「{item.label_ja}」が番号の形であること", f"'{item.label_en}' has the form of a number", item=item.name,
             pattern="[0-9A-Za-z][0-9A-Za-z._/-]{0,39}", narrow=True,
         )  # fmt: skip
+    if item.type == "id" and item.name not in ("school_code", "facility_code"):
+        yield entry(
+            f"{item.name}.length", "expect_lengths_to_agree", "conformance", "warning", 0,
+            "a spreadsheet takes leading zeros off and writes long numbers as 1.23E+09: the record then links to nobody",
+            f"「{item.label_ja}」の桁数がそろっていること", f"numbers of '{item.label_en}' have one length", item=item.name,
+            applies_when="nearly all numbers of the column have one length",
+        )  # fmt: skip
+    if item.type in ("int", "decimal") and item.name != "grade":
+        yield entry(
+            f"{item.name}.outliers", "expect_no_outliers", "plausibility", "info", 0,
+            "ten times what all but one in a hundred have: another unit, a lost decimal point or two numbers run together",
+            f"「{item.label_ja}」が飛び抜けて大きくないこと", f"'{item.label_en}' does not stand out by far", item=item.name,
+            applies_when="200 values or more are known",
+        )  # fmt: skip
+    if item.type in ("date", "int", "decimal", "name", "kana", "id", "address") and item.name not in _MAY_BE_ALIKE:
+        yield entry(
+            f"{item.name}.varies", "expect_column_to_vary", "plausibility", "warning", 0,
+            "a column with one and the same value in every row was filled by the export, not by people",
+            f"「{item.label_ja}」がすべて同じ値でないこと", f"'{item.label_en}' is not the same in every row", item=item.name,
+            applies_when="200 values or more are known", among=200,
+        )  # fmt: skip
     if item.type == "postal":
         yield entry(
             f"{item.name}.form", "expect_values_to_match", "conformance", "warning", 0,
@@ -197,9 +291,9 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
     if item.type == "phone":
         yield entry(
             f"{item.name}.form", "expect_values_to_match", "conformance", "warning", 0,
-            "a telephone number has digits, hyphens and parentheses", f"「{item.label_ja}」が電話番号の形であること",
+            "a telephone number of this country begins with 0 (or +81) and has ten or eleven digits", f"「{item.label_ja}」が電話番号の形であること",
             f"'{item.label_en}' has the form of a telephone number", item=item.name,
-            pattern=r"[+]?[0-9()（）-]{9,17}", narrow=True,
+            pattern=r"[(（]?(0|\+81)[()（）-]{0,2}([0-9][()（）-]{0,2}){9,10}", narrow=True,
         )  # fmt: skip
     if item.type in ("name", "kana", "address", "text"):
         yield entry(
@@ -207,7 +301,7 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             "mark-up, formulas, control and replacement characters in a text come from a broken conversion",
             f"「{item.label_ja}」に数式・タグ・制御文字・文字化けがないこと",
             f"'{item.label_en}' holds no formula, mark-up, control or replacement character", item=item.name,
-            pattern=r"^[=+@]|[<>]|[\x00-\x1F\x7F]|\x{FFFD}|\?\?",
+            pattern=_BROKEN,
         )  # fmt: skip
     if item.type in ("name", "kana", "address"):
         yield entry(
@@ -245,6 +339,18 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
         )  # fmt: skip
     if item.type == "name":
         yield entry(
+            f"{item.name}.letters", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "digits and signs in a name are a note, a number or a shifted column (codes of user-defined characters aside)",
+            f"「{item.label_ja}」に数字・記号がないこと", f"'{item.label_en}' holds no digits or signs", item=item.name,
+            pattern=r"^[^〓{]*[0-9０-９#$%&*_|;:!?！？＠＃＄％＆＊＿｜；：/\\]",
+        )  # fmt: skip
+        yield entry(
+            f"{item.name}.notes", "expect_values_to_lack_pattern", "conformance", "info", 0,
+            "a title or remark beside the name keeps it from matching", f"「{item.label_ja}」に敬称や注記がないこと",
+            f"'{item.label_en}' holds no title or remark", item=item.name,
+            pattern=r"(様|殿|さん|くん|ちゃん|先生)$|[(（\[【].*|旧姓|通称|同居|転出|死亡|要確認|重複",
+        )  # fmt: skip
+        yield entry(
             f"{item.name}.not_kana", "expect_values_to_lack_pattern", "conformance", "info", 0,
             "a name in kana alone may be the reading in the wrong column (foreign names are written so, too)",
             f"「{item.label_ja}」がカナだけでないこと", f"'{item.label_en}' is not kana alone", item=item.name,
@@ -274,6 +380,13 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             "kanji or Latin digits in the reading mean swapped columns",
             f"「{item.label_ja}」に漢字・数字がないこと", f"'{item.label_en}' holds neither kanji nor digits", item=item.name,
             pattern=r"\p{Han}|[0-9０-９]",
+        )  # fmt: skip
+    if item.type == "address":
+        yield entry(
+            f"{item.name}.house", "expect_values_to_match", "completeness", "info", 0,
+            "an address without any number does not tell where somebody lives", f"「{item.label_ja}」に番地があること",
+            f"'{item.label_en}' has a house number", item=item.name,
+            pattern=r"(?s).*[0-9０-９一二三四五六七八九十〇].*",
         )  # fmt: skip
     for other in (second for first, second in _DATE_ORDER.get(source.key, []) if first == item.name):
         yield entry(
@@ -353,6 +466,9 @@ def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:
                       applies_when="the person is known and born on a known day",
                       table=f"staging.{home.staging_table}")
             )  # fmt: skip
+    if home is not None and not source.is_identity:
+        made.extend(_about_person(source, home))
+    made.extend(_row_sense(source))
     if source.key == "health.infant_checkup":
         made.append(
             entry("checked_on.born", "expect_event_not_before_birth", "plausibility", "warning", 0.5,
@@ -360,44 +476,134 @@ def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:
                   "「受診日」が出生前でないこと", "the check-up is not before birth", item="checked_on",
                   table="staging.stg_resident__register")
         )  # fmt: skip
-    if source.is_identity and source.key != "resident.register" and "resident_number" in source.by_name:
-        made.extend(_against_register())
+        for checkup, (low, high) in _CHECKUP_AGES.items():
+            for name in ("due_on", "checked_on"):
+                item = source.by_name[name]
+                made.append(
+                    entry(f"{name}.age_{checkup}", "expect_event_at_age", "plausibility", "warning", 1,
+                          "each check-up belongs to an age; another age is the wrong check-up, child or year",
+                          f"「{item.label_ja}」が健診({checkup})の月齢({low}〜{high}か月)にあること",
+                          f"'{item.label_en}' of check-up {checkup} falls at {low} to {high} months", item=name,
+                          applies_when="the child is known", table="staging.stg_resident__register", from_months=low,
+                          to_months=high, where=f"checkup = '{checkup}'")
+                )  # fmt: skip
+    if source.is_identity and source.key != "resident.register":
+        made.extend(_against_register("resident_number" in source.by_name))
     return made
+
+
+def _about_person(source: Source, home: Source) -> Iterator[Entry]:
+    """A source's events beside the person that they are about."""
+    table = f"staging.{home.staging_table}"
+    event = source.by_name.get(source.event_date or "")
+    if event is None:
+        return
+    if source.key in _AGES:
+        low, high = _AGES[source.key]
+        yield entry(
+            f"{event.name}.age", "expect_event_at_age", "plausibility", "warning", 1,
+            "an event at an impossible age has the wrong child, the wrong year or a wrong birth date behind it",
+            f"「{event.label_ja}」の時点の年齢がこの制度の範囲にあること", f"'{event.label_en}' falls at an age that the service is for",
+            item=event.name, applies_when="the person is known and its birth date bounded", table=table, from_months=low,
+            to_months=high,
+        )  # fmt: skip
+    if source.id_system in ("school", "childcare") and source.key != "education.school_aid":
+        yield entry(
+            f"{event.name}.stay", "expect_event_within_stay", "plausibility", "warning", 1,
+            "who had not come yet or had left cannot be absent: two systems disagree about the dates",
+            f"「{event.label_ja}」が在籍期間の中にあること", f"'{event.label_en}' lies within the stay", item=event.name,
+            applies_when="the person is known", table=table, since="enrolled_on", days=62,
+        )  # fmt: skip
+
+
+def _row_sense(source: Source) -> Iterator[Entry]:
+    """Values of one row, or of one child over time, that cannot stand together."""
+    for first, second, whole in _SUMS.get(source.key, []):
+        a, b, c = (source.by_name[name] for name in (first, second, whole))
+        yield entry(
+            f"{first}.with_{second}", "expect_rows_to_satisfy", "plausibility", "info", 0,
+            "nobody is late on a day of absence: together they cannot exceed the days",
+            f"「{a.label_ja}」と「{b.label_ja}」の合計が「{c.label_ja}」以下であること",
+            f"'{a.label_en}' and '{b.label_en}' together do not exceed '{c.label_en}'", item=second,
+            condition=f"{first} + {second} <= {whole}", columns=[first, second, whole],
+        )  # fmt: skip
+    for name, order, fall, rise in _STEPS.get(source.key, []):
+        item = source.by_name[name]
+        yield entry(
+            f"{name}.steps", "expect_steps_to_be_small", "plausibility", "info", 0,
+            "children neither shrink nor shoot up between two school check-ups: a unit, a digit or another child",
+            f"「{item.label_ja}」が前後の健診から飛び離れていないこと", f"'{item.label_en}' does not leap between check-ups",
+            item=name, by="source_record_id", order=order, fall=fall, rise=rise,
+        )  # fmt: skip
+    if source.key in _ONE_ROW_PER_PERSON:
+        yield entry(
+            "one_row_per_person", "expect_rows_to_be_unique", "plausibility", "info", 0,
+            "the same name, birth date and address under two numbers: one person registered twice",
+            f"{source.label_ja}に同じ人が二つの番号でいないこと", f"nobody stands twice in {source.label_en}",
+            columns=["name_match", "birth_date", "address_match"], count_all=True,
+        )  # fmt: skip
+    if source.is_identity and "guardian_name" in source.by_name:
+        yield entry(
+            "guardian_name.other", "expect_rows_to_satisfy", "plausibility", "info", 0,
+            "a child is not its own guardian: a column was copied", "保護者の氏名が本人の氏名と異なること",
+            "the guardian's name is not the child's", item="guardian_name", condition="guardian_match <> name_match",
+            columns=["guardian_match", "name_match"],
+        )  # fmt: skip
 
 
 # About a child before it is born, by their nature.
 _BEFORE_BIRTH = {"health.pregnancy", "health.infant_checkup"}
 
 
-def _against_register() -> Iterator[Entry]:
-    """An identity source beside the residents' register, by the number both hold."""
-    register: dict[str, Any] = {
-        "table": "staging.stg_resident__register", "own": "resident_number", "there": "source_record_id",
-        "applies_when": "the number stands once in the register",
-    }  # fmt: skip
-    yield entry(
-        "number.same_birth", "expect_same_as_in", "plausibility", "warning", 5,
-        "one number with two birth dates: a wrong number, a number of two people, or a slip in the date",
-        "宛名番号の人の生年月日が住民記録と同じこと", "the number's birth date is the register's", item="resident_number",
-        compared=["birth_date"], **register,
-    )  # fmt: skip
+def _against_register(numbered: bool) -> Iterator[Entry]:
+    """An identity source beside the residents' register: by the number both hold, else by the rest of the identity."""
+    register: dict[str, Any] = {"table": "staging.stg_resident__register", "there": "source_record_id"}
+    alike: dict[str, Any] = {"where_same": ["given_match"]} if numbered else {}
+    if numbered:
+        register |= {"own": "resident_number", "applies_when": "the person stands once in the register"}
+        yield entry(
+            "number.same_birth", "expect_same_as_in", "plausibility", "warning", 5,
+            "one number with two birth dates: a wrong number, a number of two people, or a slip in the date",
+            "宛名番号の人の生年月日が住民記録と同じこと", "the number's birth date is the register's", item="resident_number",
+            compared=["birth_date"], **register,
+        )  # fmt: skip
+        yield entry(
+            "number.same_sex", "expect_same_as_in", "plausibility", "warning", 5,
+            "one number with two sexes: a wrong number, or codes of sex that are mapped the wrong way round",
+            "宛名番号の人の性別が住民記録と同じこと", "the number's sex is the register's", item="sex",
+            compared=["sex"], where_same=["birth_date"], where="sex is not null and sex <> 'unknown'", **register,
+        )  # fmt: skip
+        yield entry(
+            "number.known", "expect_rows_to_exist_in", "conformance", "warning", 5,
+            "people from outside have numbers of their own; more than a few mean a wrong column or an old register",
+            "宛名番号が住民記録にあること", "the number stands in the register", item="resident_number",
+            table="staging.stg_resident__register", columns=["source_record_id"], own=["resident_number"],
+        )  # fmt: skip
     yield entry(
         "birth_date.same", "expect_same_as_in", "plausibility", "info", 0,
-        "same number and name, other birth date: day and month swapped or mistyped",
-        "氏名と番号が同じ人の生年月日が住民記録と同じこと", "with number and name alike the birth date is the register's",
-        item="birth_date", compared=["birth_date"], where_same=["given_match"], **register,
+        "same person by all else, other birth date: day and month swapped or mistyped",
+        "ほかが一致する人の生年月日が住民記録と同じこと", "with all else alike the birth date is the register's",
+        item="birth_date", compared=["birth_date"], otherwise=["name_match", "address_match"],
+        **register, **alike,
     )  # fmt: skip
     yield entry(
         "name.same", "expect_same_as_in", "plausibility", "info", 0,
         "a surname changed in one system and not yet in the other",
-        "宛名番号の人の氏が住民記録と同じこと", "the number's surname is the register's", item="name",
-        compared=["surname_match"], **register,
+        "同じ人の氏が住民記録と同じこと", "the person's surname is the register's", item="name",
+        compared=["surname_match"], otherwise=["given_match", "birth_date", "address_match"], **register,
+    )  # fmt: skip
+    yield entry(
+        "name.same_given", "expect_same_as_in", "plausibility", "info", 0,
+        "another given name under the same number and birth date: a mistyped name, or a twin's",
+        "同じ人の名が住民記録と同じこと", "the person's given name is the register's", item="name",
+        compared=["given_match"], where_same=["birth_date"], otherwise=["surname_match", "birth_date", "address_match"],
+        **register,
     )  # fmt: skip
     yield entry(
         "address.same", "expect_same_as_in", "plausibility", "info", 0,
         "a move that one system has not heard of",
-        "宛名番号の人の住所が住民記録と同じこと", "the number's address is the register's", item="address",
-        compared=["address_match"], **register,
+        "同じ人の住所が住民記録と同じこと", "the person's address is the register's", item="address",
+        compared=["address_match"], otherwise=["name_match", "birth_date"], **register,
     )  # fmt: skip
 
 

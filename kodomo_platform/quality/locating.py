@@ -26,7 +26,8 @@ from kodomo_platform.quality.vocabulary import Check
 
 @dataclass(frozen=True)
 class FaultyRow:
-    """One row that broke one expectation. ``row_number`` counts the data records of the file from 1."""
+    """One row that broke one expectation. ``row_number`` counts the data records of the file from 1.
+    ``involved``: further items of the row of which one may be the wrong one."""
 
     source: str
     extract_date: dt.date
@@ -34,6 +35,7 @@ class FaultyRow:
     row_number: int
     item: str | None
     expectation: Expectation
+    involved: tuple[str, ...] = ()
 
 
 def faulty_rows(
@@ -69,8 +71,9 @@ def faulty_rows(
             ).fetchall()
             for extract_date, sha256, row_number in rows:
                 yield FaultyRow(
-                    expectation.source or "", extract_date, sha256, row_number, expectation.item, expectation
-                )
+                    expectation.source or "", extract_date, sha256, row_number, expectation.item, expectation,
+                    check.involved,
+                )  # fmt: skip
 
 
 def row_expectations(*, layers: tuple[str, ...] = ("raw", "staging")) -> list[Expectation]:
@@ -81,3 +84,9 @@ def row_expectations(*, layers: tuple[str, ...] = ("raw", "staging")) -> list[Ex
         if table.split(".", 1)[0] in layers
         for expectation in suite.expectations
     ]
+
+
+def table_level_expectations(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> set[str]:
+    """Keys of the raw and staging expectations that judge a file, a column or a table and point at no row."""
+    catalog, reading = load_catalog(), read_configuration(con, as_of)
+    return {e.key for e in row_expectations() if not compile_check(e, reading, catalog).row_level}

@@ -22,7 +22,10 @@ _NARROW = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.,+----
 
 @dataclass(frozen=True)
 class Check:
-    """The SQL of one expectation. ``row_level``: whether the relation keeps ``_source_file_sha256, _row_number``."""
+    """The SQL of one expectation. ``row_level``: whether the relation keeps ``_source_file_sha256, _row_number``.
+
+    ``involved``: the row's other columns whose value may be the wrong one (an order of two dates does not tell which).
+    """
 
     relation: str
     scope: str
@@ -30,6 +33,7 @@ class Check:
     columns: frozenset[str]
     row_level: bool = True
     other_tables: tuple[str, ...] = ()
+    involved: tuple[str, ...] = ()
 
 
 @dataclass
@@ -44,6 +48,8 @@ class Reading:
     codes: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     styles: dict[tuple[str, str], tuple[str | None, str | None]] = field(default_factory=dict)
     days: dict[str, dict[str, tuple[str, str | None, str | None]]] = field(default_factory=dict)
+    # source → (text files looked at, files whose lines end in more than one way)
+    line_ends: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def literal(value: Any) -> str:
@@ -244,25 +250,179 @@ def _one_value_per(target: Target) -> Check:
     where = " and ".join([*(f"{key} is not null" for key in keys), f"{value} is not null", f"({_where(target)})"])
     window = f"partition by {', '.join(keys)}"
     flag = f"min({value}) over ({window}) is distinct from max({value}) over ({window})"
-    relation = f"(select *, {flag} as _several from {target.base} where {where})"
-    return Check(relation, "true", "_several", _columns(target, *by))
+    agreed = "false"
+    others: tuple[str, ...] = ()
+    if "agreed_in" in target.arguments:
+        # of two rows that differ, the one that a better source agrees with is not the wrong one
+        table, there = str(target.arguments["agreed_in"]), str(target.arguments.get("there", "source_record_id"))
+        match = f"r.{quoted(there)} = t.{quoted(by[0])} and r.{target.column} = t.{target.column}"
+        agreed, others = f"exists (select 1 from {table} as r where {match})", (table,)
+    relation = f"(select *, {flag} and not {agreed} as _several from {target.base} as t where {where})"
+    return Check(relation, "true", "_several", _columns(target, *by), other_tables=others, involved=tuple(by))
 
 
 def _ordered(target: Target) -> Check:
     first, second = _dated(target, target.item or ""), _dated(target, str(target.arguments["not_after"]))
     scope = f"{first} is not null and {second} is not null and ({_where(target)})"
-    return Check(target.base, scope, f"{first} > {second}", _columns(target, str(target.arguments["not_after"])))
+    other = str(target.arguments["not_after"])
+    return Check(target.base, scope, f"{first} > {second}", _columns(target, other), involved=(other,))
 
 
 def _not_before_date(target: Target) -> Check:
-    day, least = _dated(target, target.item or ""), dt.date.fromisoformat(str(target.arguments["date"]))
-    return Check(target.base, f"{day} is not null", f"{day} < {literal(least)}", _columns(target))
+    day = _dated(target, target.item or "")
+    limits = []
+    if "date" in target.arguments:
+        limits.append(f"{day} < {literal(dt.date.fromisoformat(str(target.arguments['date'])))}")
+    if "years" in target.arguments:
+        limits.append(f"{day} < _extract_date - interval {int(target.arguments['years'])} year")
+    return Check(target.base, f"{day} is not null", " or ".join(limits) or "false", _columns(target))
+
+
+def _not_far_ahead(target: Target) -> Check:
+    day = _dated(target, target.item or "")
+    far = f"_extract_date + interval {int(target.arguments['years'])} year"
+    return Check(target.base, f"{day} is not null", f"{day} > {far}", _columns(target))
+
+
+def _varies(target: Target) -> Check:
+    least = int(target.arguments.get("among", 200))
+    value = target.given()
+    relation = f"(select count({value}) as filled, count(distinct {value}) as kinds from {target.base})"
+    return Check(relation, f"filled >= {least}", "kinds = 1", _columns(target), row_level=False)
+
+
+def _lengths_agree(target: Target) -> Check:
+    text = narrowed(target.given()) if target.is_raw else target.column
+    # the usual length counts only where nearly every number has it: systems with free numbers have none
+    usual = (
+        "select arg_max(_size, n) as _usual, max(n) / sum(n) as _share, sum(n) as _all from "
+        f"(select length({text}) as _size, count(*) as n from {target.base} where {text} is not null group by 1)"
+    )
+    relation = f"(select t.*, u.* from {target.base} as t cross join ({usual}) as u where {target.given()} is not null)"
+    share = float(target.arguments.get("share", 0.95))
+    return Check(relation, f"_share >= {share} and _all >= 50", f"length({text}) <> _usual", _columns(target))
+
+
+def _no_outliers(target: Target) -> Check:
+    value = numeral(target.given()) if target.is_raw else target.column
+    times = float(target.arguments.get("times", 10))
+    usual = f"select quantile_cont({value}, 0.99) as _high, count({value}) as _all from {target.base} where {value} > 0"
+    relation = f"(select t.*, u.* from {target.base} as t cross join ({usual}) as u)"
+    return Check(
+        relation, f"{value} is not null and _all >= 200", f"{value} > {times!r} * greatest(_high, 1)", _columns(target)
+    )
+
+
+def _steps(target: Target) -> Check:
+    by, order = str(target.arguments["by"]), str(target.arguments["order"])
+    window = f"(partition by {quoted(by)} order by {quoted(order)})"
+    relation = (
+        f"(select *, {target.column} - lag({target.column}) over {window} as _step, "
+        f"lead({target.column}) over {window} - {target.column} as _next "
+        f"from {target.base} where {target.column} is not null and {quoted(order)} is not null)"
+    )
+    fall, rise = float(target.arguments["fall"]), float(target.arguments["rise"])
+
+    def out(step: str) -> str:
+        return f"coalesce({step} < -{fall!r} or {step} > {rise!r}, false)"
+
+    # a single slip makes two odd steps, to and fro: the row between them is the one to look at
+    alone = "(_step is null or _next is null)"
+    return Check(
+        relation, "_step is not null or _next is not null",
+        f"({out('_step')} and {out('_next')}) or ({alone} and ({out('_step')} or {out('_next')}))",
+        _columns(target, by, order), involved=(order,),
+    )  # fmt: skip
+
+
+def _birth_spacing(target: Target) -> Check:
+    by = str(target.arguments["by"])
+    window = f"(partition by {quoted(by)} order by {target.column}, source_record_id)"
+    relation = (
+        f"(select *, date_diff('day', lag({target.column}) over {window}, {target.column}) as _apart "
+        f"from {target.base} where {quoted(by)} is not null and {target.column} is not null and ({_where(target)}))"
+    )
+    # twins may be born on two days; between them and seven months nobody has a second child
+    return Check(relation, "_apart is not null", "_apart between 3 and 210", _columns(target, by), involved=(by,))
+
+
+def _parent_older(target: Target) -> Check:
+    by, years = str(target.arguments["by"]), int(target.arguments.get("years", 12))
+    relation = (
+        f"(select c.*, date_diff('year', p._parent, c.{target.column}) as _gap from {target.base} as c inner join "
+        f"(select {quoted(by)} as _home, min({target.column}) as _parent from {target.base} "
+        f"where relationship in ('head', 'spouse') group by 1) as p on p._home = c.{quoted(by)} "
+        f"where c.relationship = 'child' and c.{target.column} is not null)"
+    )
+    return Check(relation, "_gap is not null", f"_gap < {years}", _columns(target, by, "relationship"))
+
+
+def _at_age(target: Target) -> Check:
+    table = str(target.arguments["table"])
+    low, high = int(target.arguments["from_months"]), int(target.arguments["to_months"])
+    relation = (
+        f"(select s.*, s.{target.column} < f._born + interval ({low}) month "
+        f"or s.{target.column} > f._latest + interval ({high}) month as _odd from {target.base} as s inner join "
+        "(select source_record_id as _key, min(birth_date__earliest) as _born, max(birth_date__latest) as _latest "
+        f"from {table} group by 1) as f on f._key = s.source_record_id "
+        f"where s.{target.column} is not null and f._born is not null and f._latest is not null and ({_where(target)}))"
+    )
+    return Check(relation, "true", "_odd", _columns(target, "source_record_id"), other_tables=(table,))
+
+
+def _within_stay(target: Target) -> Check:
+    table, days = str(target.arguments["table"]), int(target.arguments.get("days", 31))
+    since = target.arguments.get("since")
+    begun = f"min({quoted(str(since))})" if since else "null::date"
+    relation = (
+        f"(select s.*, coalesce(s.{target.column} < f._since - interval ({days}) day, false) "
+        f"or coalesce(s.{target.column} > f._until + interval ({days}) day, false) as _outside "
+        f"from {target.base} as s inner join (select source_record_id as _key, {begun} as _since, "
+        f"case when count(left_on__latest) = count(*) then max(left_on__latest) end as _until from {table} group by 1) as f "
+        f"on f._key = s.source_record_id where s.{target.column} is not null)"
+    )
+    return Check(relation, "true", "_outside", _columns(target, "source_record_id"), other_tables=(table,))
+
+
+def _recent(target: Target) -> Check:
+    days = int(target.arguments["days"])
+    relation = (
+        f"(select max(_extract_date) as _day, max({_dated(target, target.item or '')}) as _last, "
+        f"count(*) as _rows from {target.base})"
+    )
+    return Check(
+        relation,
+        "_last is not null and _rows >= 20",
+        f"date_diff('day', _last, _day) > {days}",
+        _columns(target),
+        row_level=False,
+    )
+
+
+def _months_complete(target: Target) -> Check:
+    month, least = _dated(target, target.item or ""), float(target.arguments.get("least", 0.2))
+    relation = (
+        f"(with n as (select date_trunc('month', {month})::date as m, count(*) as n from {target.base} "
+        f"where {month} is not null and {month} <= _extract_date group by 1), "
+        # a single misread month does not stretch the series: it begins and ends with months that hold a tenth of the usual
+        "u as (select median(n) as usual from n), k as (select m, n from n, u where n >= usual * 0.1), "
+        "e as (select unnest(generate_series((select min(m) from k), (select max(m) from k), interval 1 month))::date as m) "
+        "select coalesce(n.n, 0) as rows, u.usual from e left join n on n.m = e.m cross join u)"
+    )
+    return Check(relation, "usual >= 20", f"rows < usual * {least!r}", _columns(target), row_level=False)
+
+
+def _lines_end_alike(target: Target) -> Check:
+    files, mixed = target.reading.line_ends.get(target.source or "", (0, 0))
+    return Check(f"(select unnest(range({files})) as k)", "true", f"k < {mixed}", frozenset(), row_level=False)
 
 
 def _not_above(target: Target) -> Check:
     other = str(target.arguments["not_above"])
     a, b = (numeral(target.given()), numeral(target.given(other))) if target.is_raw else (target.column, quoted(other))
-    return Check(target.base, f"{a} is not null and {b} is not null", f"{a} > {b}", _columns(target, other))
+    return Check(
+        target.base, f"{a} is not null and {b} is not null", f"{a} > {b}", _columns(target, other), involved=(other,)
+    )
 
 
 def _check_digit(target: Target) -> Check:
@@ -288,6 +448,7 @@ def _age_fits_grade(target: Target) -> Check:
         scope,
         f"abs({target.column} - {due}) > {years}",
         _columns(target, str(target.arguments["birth_date"])),
+        involved=(str(target.arguments["birth_date"]),),
     )
 
 
@@ -317,19 +478,43 @@ def _certain(target: Target) -> Check:
 
 def _same_in(target: Target) -> Check:
     table = str(target.arguments["table"])
-    own, there = str(target.arguments["own"]), str(target.arguments["there"])
+    own, there = target.arguments.get("own"), str(target.arguments["there"])
     compared = [str(name) for name in target.arguments["compared"]]
     same = [str(name) for name in target.arguments.get("where_same", [])]
-    fields = ", ".join(f"any_value({quoted(name)}) as {quoted('_t_' + name)}" for name in [*compared, *same])
-    # a number that stands on several rows there says nothing about which is meant
-    known = f"select {quoted(there)} as _key, {fields} from {table} where {quoted(there)} is not null group by 1 having count(*) = 1"
-    differ = " or ".join(f"s.{quoted(name)} <> f.{quoted('_t_' + name)}" for name in compared)
-    alike = " and ".join(f"s.{quoted(name)} = f.{quoted('_t_' + name)}" for name in same) or "true"
+    otherwise = [str(name) for name in target.arguments.get("otherwise", [])]
+    fields = [f"any_value({quoted(name)}) as {quoted('_t_' + name)}" for name in [*compared, *same]]
+    joins, found, values = [], [], {name: [] for name in [*compared, *same]}  # type: ignore[var-annotated]
+
+    def known(alias: str, keys: list[tuple[str, str]], more: str = "true") -> None:
+        # what stands on several rows there says nothing about which of them is meant
+        columns = ", ".join(f"{quoted(name)} as _k{place}" for place, (name, _) in enumerate(keys))
+        filled = " and ".join(f"{quoted(name)} is not null" for name, _ in keys)
+        grouped = ", ".join(str(place + 1) for place in range(len(keys)))
+        on = " and ".join(f"{alias}._k{place} = {mine}" for place, (_, mine) in enumerate(keys))
+        joins.append(
+            f"left join (select {columns}, {', '.join(fields)} from {table} where {filled} group by {grouped} "
+            f"having count(*) = 1) as {alias} on {on} and {more}"
+        )
+        found.append(f"{alias}._k0 is not null")
+        for name in values:
+            values[name].append(f"{alias}.{quoted('_t_' + name)}")
+
+    if own:
+        known("f", [(there, f"s.{quoted(str(own))}")])
+    if otherwise:
+        # a row without its number is met by what else tells a person apart
+        known(
+            "o", [(name, f"s.{quoted(name)}") for name in otherwise], f"s.{quoted(str(own))} is null" if own else "true"
+        )
+    theirs = {name: f"coalesce({', '.join(given)})" for name, given in values.items()}
+    differ = " or ".join(f"s.{quoted(name)} <> {theirs[name]}" for name in compared)
+    alike = " and ".join(f"s.{quoted(name)} = {theirs[name]}" for name in same) or "true"
     relation = (
-        f"(select s.*, coalesce({differ}, false) as _differs from {target.base} as s "
-        f"inner join ({known}) as f on f._key = s.{quoted(own)} where {alike})"
+        f"(select s.*, coalesce({differ}, false) as _differs from {target.base} as s {' '.join(joins)} "
+        f"where ({' or '.join(found)}) and {alike} and ({_where(target)}))"
     )
-    return Check(relation, "true", "_differs", _columns(target, own, *compared, *same), other_tables=(table,))
+    columns = _columns(target, *([str(own)] if own else []), *compared, *same, *otherwise)
+    return Check(relation, "true", "_differs", columns, other_tables=(table,))
 
 
 def _not_before_birth(target: Target) -> Check:
@@ -345,8 +530,9 @@ def _not_before_birth(target: Target) -> Check:
 def _satisfied(target: Target) -> Check:
     names = [str(name) for name in target.arguments.get("columns", [])]
     return Check(
-        target.base, _where(target), f"not coalesce(({target.arguments['condition']}), true)", _columns(target, *names)
-    )
+        target.base, _where(target), f"not coalesce(({target.arguments['condition']}), true)",
+        _columns(target, *names), involved=tuple(names),
+    )  # fmt: skip
 
 
 def _rejects_below(target: Target) -> Check:
@@ -410,9 +596,23 @@ VOCABULARY: dict[str, Word] = {
     "expect_values_to_match": Word(_matches, True, {"pattern": True, "narrow": False, "where": False}),
     "expect_values_to_lack_pattern": Word(_lacks_pattern, True, {"pattern": True}),
     "expect_rows_to_be_unique": Word(_unique, False, {"columns": True, "count_all": False}),
-    "expect_one_value_per": Word(_one_value_per, True, {"by": True, "where": False}),
+    "expect_one_value_per": Word(
+        _one_value_per, True, {"by": True, "where": False, "agreed_in": False, "there": False}
+    ),
     "expect_dates_in_order": Word(_ordered, True, {"not_after": True, "where": False}),
-    "expect_dates_not_before": Word(_not_before_date, True, {"date": True}),
+    "expect_dates_not_before": Word(_not_before_date, True, {"date": False, "years": False}),
+    "expect_dates_not_far_ahead": Word(_not_far_ahead, True, {"years": True}),
+    "expect_column_to_vary": Word(_varies, True, {"among": False}),
+    "expect_lengths_to_agree": Word(_lengths_agree, True, {"share": False}),
+    "expect_no_outliers": Word(_no_outliers, True, {"times": False}),
+    "expect_steps_to_be_small": Word(_steps, True, {"by": True, "order": True, "fall": True, "rise": True}),
+    "expect_births_apart": Word(_birth_spacing, True, {"by": True, "where": False}),
+    "expect_parents_to_be_older": Word(_parent_older, True, {"by": True, "years": False}),
+    "expect_event_at_age": Word(_at_age, True, {"table": True, "from_months": True, "to_months": True, "where": False}),
+    "expect_event_within_stay": Word(_within_stay, True, {"table": True, "since": False, "days": False}),
+    "expect_events_to_be_recent": Word(_recent, True, {"days": True}),
+    "expect_months_to_be_complete": Word(_months_complete, True, {"least": False}),
+    "expect_lines_to_end_alike": Word(_lines_end_alike, False, {}),
     "expect_value_not_above": Word(_not_above, True, {"not_above": True}),
     "expect_check_digit": Word(_check_digit, True, {}),
     "expect_age_to_fit_grade": Word(
@@ -424,7 +624,17 @@ VOCABULARY: dict[str, Word] = {
     "expect_values_to_be_trimmed": Word(_trimmed, True, {}),
     "expect_dates_to_be_certain": Word(_certain, True, {}),
     "expect_same_as_in": Word(
-        _same_in, True, {"table": True, "own": True, "there": True, "compared": True, "where_same": False}
+        _same_in,
+        True,
+        {
+            "table": True,
+            "own": False,
+            "there": True,
+            "compared": True,
+            "where_same": False,
+            "otherwise": False,
+            "where": False,
+        },
     ),
     "expect_event_not_before_birth": Word(_not_before_birth, True, {"table": True}),
     "expect_rows_to_satisfy": Word(_satisfied, False, {"condition": True, "columns": False, "where": False}),
@@ -433,12 +643,12 @@ VOCABULARY: dict[str, Word] = {
 
 def argument_columns(expectation: str, arguments: Mapping[str, Any]) -> Iterable[str]:
     """The columns of the expectation's own table that its arguments name (checked when a suite is loaded)."""
-    for name in ("columns", "by", "own", "compared", "where_same"):
+    for name in ("columns", "by", "own", "compared", "where_same", "otherwise"):
         if expectation == "expect_rows_to_exist_in" and name == "columns" and "own" in arguments:
             continue
         values = arguments.get(name)
         if isinstance(values, list):
             yield from (str(value) for value in values)
-    for name in ("not_after", "not_above", "birth_date", "on"):
+    for name in ("not_after", "not_above", "birth_date", "on", "by", "order", "own"):
         if isinstance(arguments.get(name), str):
             yield str(arguments[name])
