@@ -88,6 +88,8 @@ def command(
             f"{outcome.seconds:.0f}",
         )
     console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a log has no edge to wrap at
     console.print(table)
     console.print(
         f"公開先 / published: {get_settings().published}\n"

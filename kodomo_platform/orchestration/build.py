@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.orchestration import dbt as dbt_wiring
@@ -26,7 +25,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     linked = sorted(table for table in dbt_tables if table.startswith(("lnk_", "mart_")) and table in suites)
     resources = {
         "run_settings": RunSettings.configure_at_launch(),
-        "dbt": DbtCliResource(
+        "dbt": dbt_wiring.LeanDbt(
             project_dir=str(dbt_wiring.PROJECT_DIR),
             profiles_dir=str(dbt_wiring.PROJECT_DIR),
             dbt_executable=str(Path(sys.executable).with_name("dbt")),

@@ -56,6 +56,7 @@ def demonstrate(
 
     chosen = [load_municipality(code).code for code in codes] or municipality_codes()
     prepare(build_manifest=False)
+    _make_stores(chosen)
     home = get_settings().home
     arguments = [(str(home), code, children, months, seed + index, quality) for index, code in enumerate(chosen)]
     done: dict[str, Outcome] = {}
@@ -70,6 +71,17 @@ def demonstrate(
     return [done[code] for code in chosen]
 
 
+def _make_stores(codes: list[str]) -> None:
+    """Make Dagster's and MLflow's databases before several processes would each try to be the first."""
+    from mlflow.tracking import MlflowClient
+
+    from kodomo_platform.orchestration.runs import add_partition
+
+    for code in codes:
+        add_partition(code)
+    MlflowClient(tracking_uri=get_settings().mlflow_tracking_uri).search_experiments(max_results=1)
+
+
 def _one(home: str, code: str, children: int, months: int, seed: int, quality: str) -> Outcome:
     """One municipality, whole; an error is reported, not raised, so that the others go on."""
     use_home(Path(home))
@@ -82,6 +94,8 @@ def _one(home: str, code: str, children: int, months: int, seed: int, quality: s
         outcome.success = True
     except KodomoError as error:
         outcome.error = str(error)
+    except Exception as error:
+        outcome.error = f"{type(error).__name__}: {error}"
     outcome.seconds = time.monotonic() - started
     return outcome
 

@@ -19,7 +19,6 @@ _EVERYTHING = dg.AssetSelection.all()
 MUNICIPALITY_RUN = dg.define_asset_job(
     "municipality_run",
     selection=_EVERYTHING - _TRAINING_ONLY,
-    partitions_def=MUNICIPALITIES,
     executor_def=IN_PROCESS,
     description="届いたファイルから公開までの一連の処理（学習を除く）。\n\nLanding files to published snapshot, training apart.",
 )
@@ -28,7 +27,6 @@ TRAINING = dg.define_asset_job(
     selection=_EVERYTHING
     - dg.AssetSelection.assets("risk_scores", "published_snapshot")
     - dg.AssetSelection.checks_for_assets("risk_scores", "published_snapshot"),
-    partitions_def=MUNICIPALITIES,
     executor_def=IN_PROCESS,
     config={"resources": {"run_settings": {"config": {"training": True}}}},
     description="判定モデルの候補の学習（年に一度、または求めに応じて）。\n\nTrain candidates: yearly, or when asked.",
@@ -37,7 +35,6 @@ SCORING = dg.define_asset_job(
     "scoring_and_publishing",
     selection=dg.AssetSelection.assets("risk_scores", "published_snapshot")
     | dg.AssetSelection.checks_for_assets("risk_scores", "published_snapshot"),
-    partitions_def=MUNICIPALITIES,
     executor_def=IN_PROCESS,
     description="モデルの承認後に、判定と公開だけをやり直します。\n\nScore and publish again, after an approval.",
 )

@@ -196,6 +196,8 @@ def fit_boosting(table: Table, theme: str, *, seed: int = 0) -> Fitted:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     x, y, weight = augmented(table, seed)
+    # a column without a single value has no bins; scikit-learn 1.9 stops at one
+    known = ~np.isnan(x).all(axis=0)
     trees = HistGradientBoostingClassifier(
         max_iter=80,
         learning_rate=0.06,
@@ -207,11 +209,11 @@ def fit_boosting(table: Table, theme: str, *, seed: int = 0) -> Fitted:
     )
     # one thread: municipalities run side by side, and threads that wait for each other cost more than they bring
     with threadpool_limits(limits=1):
-        trees.fit(x, y, sample_weight=weight)
+        trees.fit(x[:, known], y, sample_weight=weight)
 
     def predict(rows: Floats) -> Floats:
         with threadpool_limits(limits=1):
-            return np.asarray(trees.decision_function(rows), dtype=float)
+            return np.asarray(trees.decision_function(rows[:, known]), dtype=float)
 
     return Fitted("boosting", predict, None)
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring import load_features, load_themes
 from kodomo_platform.scoring.additive import criteria_model, parse_model, read_model, sigmoid
-from kodomo_platform.scoring.candidates import Table, augmented, calibrate, fit_ebm, fit_logistic, folds_by_group
+from kodomo_platform.scoring.candidates import (
+    Table,
+    augmented,
+    calibrate,
+    fit_boosting,
+    fit_ebm,
+    fit_logistic,
+    folds_by_group,
+)
 from kodomo_platform.scoring.themes import load_themes_from
 
 
@@ -123,6 +131,15 @@ def test_a_theme_that_does_not_hold_is_refused_with_its_line(tmp_path: Path, old
     with pytest.raises(ScoringError, match=message) as error:
         load_themes_from(tmp_path)
     assert "school_refusal.yaml:" in str(error.value)
+
+
+def test_boosting_takes_a_column_without_a_single_value(table: Table) -> None:
+    x = table.x.copy()
+    x[:, 3] = np.nan  # as of a source that no one has yet
+    fitted = fit_boosting(dataclasses.replace(table, x=x), "school_refusal", seed=1)
+    assert np.isfinite(fitted.predict(x)).all()
+    x[:, 3] = 1.0
+    assert np.isfinite(fitted.predict(x)).all()
 
 
 def test_features_of_the_marts_and_of_the_file_are_the_same() -> None:
