@@ -1,10 +1,11 @@
 """The platform's pages, opened as people open them: `kodomo ui` and a headless Chromium of the system's packages.
 
-``python -m tests.browser.pages HOME OUT`` takes the README's pictures of a home that `kodomo demo` has made.
+``python -m tests.browser.pages HOME CODE OUT`` takes the README's pictures of a home that `kodomo demo` has made.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -138,20 +140,37 @@ def open_run(page: Any, address: str, run_id: str) -> None:
     page.wait_for_timeout(4_000)
 
 
-def main(home: Path, out: Path) -> None:
+def open_experiment(page: Any, address: str, code: str) -> None:
+    """MLflow's comparison of every candidate of one training: parameters and metrics side by side."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=address)
+    experiment = next(found for found in client.search_experiments() if found.name.startswith(f"{code}/"))
+    runs = client.search_runs([experiment.experiment_id], max_results=50)
+    nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    newest = nested[0].data.tags["mlflow.parentRunId"]
+    chosen = [run.info.run_id for run in nested if run.data.tags["mlflow.parentRunId"] == newest]
+    listed = json.dumps(chosen, separators=(",", ":"))
+    page.goto(
+        f"{address}/#/compare-runs?runs={quote(listed)}&experiments={quote(json.dumps([experiment.experiment_id]))}",
+        wait_until="domcontentloaded",
+    )
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(5_000)
+
+
+def main(home: Path, code: str, out: Path) -> None:
     """Write the pictures of ``home`` to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     with servers(home) as addresses, browser() as page:
         open_asset_graph(page, addresses.dagster)
         page.screenshot(path=out / "dagster-asset-graph.png")
-        open_run(page, addresses.dagster, latest_run(home, "scoring_and_publishing"))
+        open_run(page, addresses.dagster, latest_run(home, "training"))
         page.screenshot(path=out / "dagster-run.png")
-        page.goto(f"{addresses.mlflow}/#/experiments", wait_until="domcontentloaded")
-        page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(4_000)
-        page.screenshot(path=out / "mlflow-experiments.png")
+        open_experiment(page, addresses.mlflow, code)
+        page.screenshot(path=out / "mlflow-comparison.png")
         print("requests to outside:", page.outside)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
