@@ -45,7 +45,8 @@ class HouseTranslator(DagsterDbtTranslator):
         folder = dbt_resource_props["fqn"][1]
         if folder == "staging":
             # stg_<domain>__<source>: cleansing stands beside the extract it cleanses
-            return str(dbt_resource_props["name"]).removeprefix("stg_").split("__")[0]
+            name = str(dbt_resource_props["name"])
+            return name.removeprefix("stg_").split("__")[0] if name.startswith("stg_") else "cleansing"
         return str(folder)
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,11 @@ def dagster_instance_home() -> Path:
     file = folder / "dagster.yaml"
     if not file.exists():
         file.write_text(_DAGSTER_YAML, encoding="utf-8")
+    # the first visitor of Dagster's pages would be asked to sign up for a newsletter outside: not in a town's network
+    asked = folder / ".nux" / "nux.yaml"
+    if not asked.exists():
+        asked.parent.mkdir(exist_ok=True)
+        asked.write_text("seen: 1\n", encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ.setdefault("KODOMO_HOME", str(get_settings().home))
     return folder

@@ -136,8 +136,8 @@ def open_asset_graph(page: Any, address: str) -> None:
 def open_run(page: Any, address: str, run_id: str) -> None:
     """One run with its steps and checks."""
     page.goto(f"{address}/runs/{run_id}", wait_until="domcontentloaded")
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(4_000)
+    page.wait_for_selector("text=RUN_SUCCESS", timeout=60_000)
+    page.wait_for_timeout(1_000)
 
 
 def open_experiment(page: Any, address: str, code: str) -> None:
@@ -155,8 +155,11 @@ def open_experiment(page: Any, address: str, code: str) -> None:
         f"{address}/#/compare-runs?runs={quote(listed)}&experiments={quote(json.dumps([experiment.experiment_id]))}",
         wait_until="domcontentloaded",
     )
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(5_000)
+    page.wait_for_selector("text=average_precision", timeout=60_000)  # the page never stops asking: no idle network
+    assistant = page.get_by_role("button", name="Close")
+    if assistant.count():
+        assistant.first.click()
+    page.wait_for_timeout(2_000)
 
 
 def main(home: Path, code: str, out: Path) -> None:
