@@ -179,6 +179,164 @@ def sheets(
 
 
 @app.command()
+def returned(
+    municipality: Code,
+    file: Annotated[Path, typer.Argument(help="The XLSX that an office sent back.")],
+    sheet: Annotated[str | None, typer.Option(help="Its name when it was sent, if it was renamed.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Read a returned correction sheet: keep its answers, tell rows added, removed, repeated or altered.
+
+    No sheet closes an entry: the corrected extract does. Exit code 1 if the sheet was tampered with.
+    """
+    apply_home(home)
+    from dataclasses import asdict
+
+    from kodomo_platform.quality.returned import read_returned
+
+    con = _open(municipality, read_only=False)
+    try:
+        found = read_returned(con, file, _as_of(con), sheet=sheet)
+    finally:
+        con.close()
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "sound": found.sound}, ensure_ascii=False))
+    else:
+        typer.echo(
+            f"{found.sheet}: {len(found.accepted)} answers kept, {len(found.unanswered)} unanswered, "
+            f"{len(found.unclear)} unclear; order {'changed' if found.reordered else 'kept'}"
+        )
+        for name, entries in (
+            ("altered", found.altered), ("repeated", found.repeated), ("added rows", found.added_rows),
+            ("removed", found.removed), ("closed meanwhile", found.closed_meanwhile),
+        ):  # fmt: skip
+            if entries:
+                more = f" … {len(entries) - 20} more" if len(entries) > 20 else ""
+                typer.echo(f"  {name} ({len(entries)}): {', '.join(entries[:20])}{more}")
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def absence(
+    municipality: Code,
+    theme: Annotated[str | None, typer.Option(help="Only what enters this theme, with its model's figures.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What of each item is there, whether its blanks fall on some groups, and what was decided about it.
+
+    With --theme: how the theme's newest model does (Brier score, lower is better) when all features of a source are
+    masked, as measured by its training.
+    """
+    apply_home(home)
+    from kodomo_platform.municipalities import load_municipality
+    from kodomo_platform.quality.absence import item_summary
+    from kodomo_platform.scoring import load_features, load_themes
+
+    town = load_municipality(municipality)
+    wanted: set[str] | None = None
+    effects: dict[str, float] = {}
+    if theme is not None:
+        if theme not in town.by_theme:
+            raise UsageError("not a theme of this municipality", where=theme, expected=", ".join(town.by_theme))
+        features = load_features()
+        wanted = {item for name in load_themes()[theme].features for item in features[name].items}
+        effects = _masked_effects(municipality, theme)
+    con = _open(municipality, read_only=True)
+    try:
+        rows = [row for row in item_summary(con, town) if wanted is None or row.item in wanted]
+    finally:
+        con.close()
+    if as_json:
+        typer.echo(json.dumps({"items": [row.as_dict() for row in rows], "masked_brier": effects}, ensure_ascii=False))
+        return
+    for row in rows:
+        shares = "  ".join(f"{status} {percent:.1f} %" for status, percent in row.shares.items())
+        uneven = f"  uneven over {', '.join(row.uneven)}" if row.uneven else ""
+        said = "".join(f"  [{d.theme}: {'in' if d.include else 'out'}, {d.decided_on}]" for d in row.decisions)
+        effect = effects.get(row.item.rpartition(".")[0])
+        effect_said = "" if effect is None else f"  Brier without its source {effect:.5f}"
+        typer.echo(f"{row.item:42} {shares}{uneven}{effect_said}{said}")
+    if effects.get(""):
+        typer.echo(f"Brier with all sources {effects['']:.5f}")
+
+
+def _masked_effects(code: str, theme: str) -> dict[str, float]:
+    """Source → Brier score of the newest trained version with that source masked; '' → with all. Empty without a model."""
+    from kodomo_platform.errors import KodomoError
+    from kodomo_platform.scoring import versions
+
+    try:
+        known = versions(code, theme)
+    except KodomoError:  # no model yet: the table stands without it
+        return {}
+    for version in known:
+        masked = {
+            name.removeprefix("masked_brier."): value
+            for name, value in version.metrics.items()
+            if name.startswith("masked_brier.")
+        }
+        if masked:
+            return masked | {"": version.metrics.get("brier", 0.0)}
+    return {}
+
+
+@app.command()
+def decide(
+    municipality: Code,
+    item: Annotated[str, typer.Option(help="<domain>.<source>.<item>")],
+    theme: Annotated[str, typer.Option(help="Theme of this municipality.")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence: it is shown beside the figures.")],
+    by: Annotated[str, typer.Option(help="Office that decides.")],
+    include: Annotated[bool, typer.Option("--include/--exclude", help="Whether the item enters the analysis.")] = True,
+    home: Home = None,
+) -> None:
+    """Record whether an item with many blanks enters the analysis of a theme, with the reason."""
+    apply_home(home)
+    from kodomo_platform import operations
+    from kodomo_platform.municipalities import load_municipality
+    from kodomo_platform.quality.decisions import decide as record
+    from kodomo_platform.quality.decisions import keep
+
+    town = load_municipality(municipality)
+    made = record(town, item, theme, include, reason, by)
+    operations.audit(
+        by, f"absence {'include' if include else 'exclude'}", f"{theme} {item}", reason, municipality=municipality
+    )
+    if get_settings().warehouse(municipality).exists():
+        con = _open(municipality, read_only=False)
+        try:
+            keep(con, town)
+        finally:
+            con.close()
+    typer.echo(f"{made.decided_on} {theme} {item}: {'included' if include else 'excluded'}")
+
+
+@app.command()
+def docs(
+    municipality: Code,
+    run: Annotated[str | None, typer.Option("--run", help="Run id (default: the latest).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (default: the home's reports folder).")] = None,
+    home: Home = None,
+) -> None:
+    """Write Great Expectations' Data Docs of a run, readable without a network, and print the index's path."""
+    apply_home(home)
+    from kodomo_platform.quality import read_results
+    from kodomo_platform.quality.data_docs import write_data_docs
+
+    con = _open(municipality, read_only=True)
+    try:
+        results = read_results(con, run)
+    finally:
+        con.close()
+    if not results:
+        raise UsageError("no quality run to document", where=municipality, action="run `kodomo quality check` first")
+    typer.echo(str(write_data_docs(results, out or get_settings().reports / municipality / "data_docs")))
+
+
+@app.command()
 def evaluate(
     municipality: Code,
     truth: Annotated[Path, typer.Option("--truth", help="Folder that `kodomo synth --truth` wrote.")],

@@ -98,9 +98,15 @@ def read_configuration(con: duckdb.DuckDBPyConnection, as_of: dt.date | None) ->
         }
     tables = table_columns(con)
     if "cfg.source" in tables:
-        for key, held, start in con.execute("select source, held, system_start from cfg.source").fetchall():
+        whole = set()
+        for key, held, start, kind in con.execute(
+            "select source, held, system_start, extract_kind from cfg.source"
+        ).fetchall():
             reading.sources_held[key] = bool(held)
             reading.system_start[key] = start
+            if kind == "full":
+                whole.add(key)
+        reading.whole_extracts = frozenset(whole)
     if "cfg.item" in tables:
         for key, name, kind, held, style, eras in con.execute(
             "select source, item, type, held, date_style, era_codes from cfg.item"
@@ -327,6 +333,10 @@ def validate(
         results = [_result(plan, run_id, as_of, code, extracts, now) for plan in planned]
         if record:
             write_results(con, results)
+            if not isinstance(municipality, str):
+                from kodomo_platform.quality.decisions import keep
+
+                keep(con, municipality)
     return results
 
 

@@ -17,7 +17,7 @@ import duckdb
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import UsageError
 from kodomo_platform.quality.availability import Availability, availability, status_columns
-from kodomo_platform.quality.engine import table_columns, validate
+from kodomo_platform.quality.engine import read_configuration, table_columns, validate
 from kodomo_platform.quality.locating import faulty_rows, row_expectations, table_level_expectations
 from kodomo_platform.warehouse import connect
 
@@ -38,10 +38,29 @@ class Evaluation:
     located: int
     by_kind: dict[str, dict[str, int]] = field(default_factory=dict)
     unexplained: dict[str, int] = field(default_factory=dict)
+    claimed_wrongly: dict[str, int] = field(default_factory=dict)
+    false_alarm_ids: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The figures by name, for ``--json``."""
         return asdict(self)
+
+
+def _judged(
+    con: duckdb.DuckDBPyConnection, faults: list[tuple[Place, str, str]], as_of: dt.date
+) -> list[tuple[Place, str, str]]:
+    whole = read_configuration(con, as_of).whole_extracts
+    newest: dict[str, str] = {}
+    if "raw.files" in table_columns(con):
+        newest = {
+            source: day.isoformat()
+            for source, day in con.execute(
+                "select source, max(extract_date) from raw.files where active and extract_date <= ? group by 1", [as_of]
+            ).fetchall()
+        }
+    return [
+        fault for fault in faults if fault[0][0] not in whole or fault[0][1] == newest.get(fault[0][0], fault[0][1])
+    ]
 
 
 @dataclass
@@ -193,7 +212,8 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
 
     A fault is found when an expectation of any severity, or the door's rejects, points at its row (and at its item
     when the pointer names one of that row's faulty items). A false alarm is a failed expectation above info none of
-    whose rows carries a fault.
+    whose rows carries a fault. Of a source that delivers whole extracts the newest is judged, as it is in a run: the
+    truth's faults of its former extracts are left out.
     """
     from kodomo_platform.settings import get_settings
 
@@ -201,11 +221,6 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
     if not path.exists():
         raise UsageError("this municipality has no warehouse yet", where=municipality, action="run `kodomo run` first")
     faults = read_faults(truth)
-    by_row: dict[Place, set[str]] = defaultdict(set)
-    by_file: set[tuple[str, str]] = set()
-    for place, item, _ in faults:
-        by_row[place].add(item)
-        by_file.add(place[:2])
     con = connect(path, read_only=True)
     try:
         present = table_columns(con)
@@ -213,12 +228,19 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
         as_of = row[0] if row and row[0] else dt.date.today()
         results = validate(con, municipality, None, "evaluation", as_of, record=False, engine="sql")
         # an alarm is an expectation that failed: rows within a threshold are counted, but nobody is called
+        faults = _judged(con, faults, as_of)
+        by_row: dict[Place, set[str]] = defaultdict(set)
+        by_file: set[tuple[str, str]] = set()
+        for place, item, _ in faults:
+            by_row[place].add(item)
+            by_file.add(place[:2])
         table_level = table_level_expectations(con, as_of)
         failing = {result.expectation_id for result in results if not result.passed}
         pointers: dict[Place, set[str]] = defaultdict(set)
         alarmed: dict[Place, set[str]] = defaultdict(set)
         explained: Counter[str] = Counter()
         unexplained: Counter[str] = Counter()
+        claimed: Counter[str] = Counter()
         for found in faulty_rows(con, as_of, row_expectations()):
             place = (found.source, found.extract_date.isoformat(), found.row_number)
             pointers[place].update((found.item or "", *found.involved))
@@ -230,6 +252,8 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
                 and not (blank and place not in by_row)
             ):
                 alarmed[place].add(found.item or "")
+                if place not in by_row:
+                    claimed[found.expectation.key] += 1
             (explained if place in by_row else unexplained)[found.expectation.key] += 1
         # what is wrong with a file or a whole column points at no row
         whole: set[tuple[str, str]] = {
@@ -269,7 +293,7 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
     pairs = [(place, item) for place, items in alarmed.items() for item in items]
     right = sum(place in by_row for place, _ in pairs)
     faulty_sources = {source for source, _ in by_file}
-    false_alarms = 0
+    false_alarms: list[str] = []
     for result in results:
         if result.passed or result.severity == "info":
             continue
@@ -277,16 +301,19 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
             continue
         # an alarm about a whole table or file is explained by any fault of its source
         rows_point_elsewhere = unexplained[result.expectation_id] > 0
-        false_alarms += rows_point_elsewhere or result.source not in faulty_sources
+        if rows_point_elsewhere or result.source not in faulty_sources:
+            false_alarms.append(result.expectation_id)
     return Evaluation(
         municipality=municipality,
         kinds_found=sum(counts["found"] > 0 for counts in by_kind.values()),
         kinds_total=len(by_kind),
         row_recall=hits / len(faults) if faults else 1.0,
         row_precision=right / len(pairs) if pairs else 1.0,
-        false_alarms=false_alarms,
+        false_alarms=len(false_alarms),
         faults=len(faults),
         located=len(pairs),
         by_kind=dict(sorted(by_kind.items())),
         unexplained=dict(unexplained.most_common(20)),
+        claimed_wrongly=dict(claimed.most_common(20)),
+        false_alarm_ids=false_alarms,
     )

@@ -590,7 +590,8 @@ def _against_register(numbered: bool) -> Iterator[Entry]:
         "name.same", "expect_same_as_in", "plausibility", "info", 0,
         "a surname changed in one system and not yet in the other",
         "同じ人の氏が住民記録と同じこと", "the person's surname is the register's", item="name",
-        compared=["surname_match"], otherwise=["given_match", "birth_date", "address_match"], **register,
+        compared=["surname_match"], otherwise=[["given_match", "birth_date", "address_match"],
+                                               ["given_kana_match", "birth_date", "address_match"]], **register,
     )  # fmt: skip
     yield entry(
         "name.same_given", "expect_same_as_in", "plausibility", "info", 0,
@@ -603,7 +604,7 @@ def _against_register(numbered: bool) -> Iterator[Entry]:
         "address.same", "expect_same_as_in", "plausibility", "info", 0,
         "a move that one system has not heard of",
         "同じ人の住所が住民記録と同じこと", "the person's address is the register's", item="address",
-        compared=["address_match"], otherwise=["name_match", "birth_date"], **register,
+        compared=["address_match"], otherwise=[["name_match", "birth_date"], ["kana_match", "birth_date"]], **register,
     )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from great_expectations.render import LegacyRendererType, RenderedStringTemplateContent
+from great_expectations.render.renderer.renderer import renderer
 from great_expectations.validator.metric_configuration import MetricConfiguration
 from great_expectations.validator.validator import Validator
 
@@ -92,6 +94,20 @@ class ExpectKodomoCheck(BatchExpectation):  # type: ignore[misc]
             ),
         )
         return dependencies
+
+    @classmethod
+    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)  # type: ignore[untyped-decorator]
+    def _prescriptive_renderer(
+        cls, configuration: Any = None, result: Any = None, runtime_configuration: Any = None, **_: Any
+    ) -> list[RenderedStringTemplateContent]:
+        """In Data Docs an expectation is its plain sentence."""
+        configuration = configuration or result.expectation_config
+        said = (configuration.meta or {}).get("said") or configuration.type
+        return [
+            RenderedStringTemplateContent(
+                content_block_type="string_template", string_template={"template": "$said", "params": {"said": said}}
+            )
+        ]
 
     def _validate(
         self,

@@ -18,6 +18,7 @@ import duckdb
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.locating import FaultyRow, faulty_rows, row_expectations
+from kodomo_platform.quality.returned import issue
 from kodomo_platform.spreadsheets import Cell, write_xlsx
 
 if TYPE_CHECKING:
@@ -28,61 +29,156 @@ ROWS_PER_EXPECTATION = 2_000
 
 _HEADER = (
     "番号 / entry", "出典 / source", "ファイル / file", "抽出日 / extract", "行番号 / row", "項目 / item", "理由 / reason",
-    "あるべき形 / expected", "重大度 / severity", "初回検出日 / open since", "経過日数 / days open",
+    "あるべき形 / expected", "重大度 / severity", "初回検出日 / open since", "経過日数 / days open", "状況 / age",
+    "回答 / answer (修正済 corrected・誤りではない right・確認中 checking)",
 )  # fmt: skip
 _SEVERITY_JA = {"critical": "重大", "warning": "注意", "info": "参考"}
+# Days after which an open entry is called late, and overdue: one and three monthly deliveries.
+LATE, OVERDUE = 31, 92
 
 
 @dataclass(frozen=True)
 class OpenEntry:
-    """One thing to correct, with the day on which it was first seen."""
+    """One thing to correct, with the day on which it was first seen. The number stays when the row moves."""
 
     number: str
     row: FaultyRow
     first_seen: dt.date
+    answer: str | None = None
 
 
 def entry_number(row: FaultyRow) -> str:
-    """The same for the same row of the same extract and expectation, whatever the order of a sheet."""
+    """A number for a row of an extract and an expectation, the same whatever the order of a sheet."""
     text = f"{row.source}|{row.extract_date}|{row.row_number}|{row.expectation.key}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def age_said(days: int) -> str:
+    """How long an entry stands open, in words that show."""
+    if days > OVERDUE:
+        return f"長期未対応 overdue (> {OVERDUE} d)"
+    if days > LATE:
+        return f"遅延 late (> {LATE} d)"
+    return "新規 new" if days == 0 else "対応中 open"
+
+
+def _persons(con: duckdb.DuckDBPyConnection, rows: list[FaultyRow], salt: str) -> dict[tuple[str, int], str]:
+    """(file, row) → a salted hash of the row's natural key, by which the same row is known in a later extract.
+
+    A later full extract numbers its rows anew: without this, every entry would look new each month. Key and salt stay
+    in the warehouse; only the hash is compared, and it is written nowhere else.
+    """
+    import pyarrow as pa
+
+    answer: dict[tuple[str, int], str] = {}
+    by_source: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for row in rows:
+        by_source[row.source].add((row.source_file_sha256, row.row_number))
+    for key, places in by_source.items():
+        source = load_catalog().sources[key]
+        names = [*dict.fromkeys([source.record_key, *source.natural_key])]
+        given = ", ".join(f"coalesce(trim(r.\"{name}\"), '')" for name in names)
+        wanted = pa.table({"sha": [sha for sha, _ in sorted(places)], "n": [number for _, number in sorted(places)]})
+        con.register("kodomo_wanted_rows", wanted)
+        try:
+            for sha, number, hashed in con.execute(
+                f"select w.sha, w.n, case when coalesce(trim(r.\"{source.record_key}\"), '') <> '' "
+                f"then sha256(concat_ws('|', ?, {given})) end from kodomo_wanted_rows as w inner join "
+                f"raw.{source.raw_table} as r on r._source_file_sha256 = w.sha and r._row_number = w.n",
+                [salt],
+            ).fetchall():
+                if hashed:
+                    answer[(sha, number)] = hashed
+        finally:
+            con.unregister("kodomo_wanted_rows")
+    return answer
+
+
+def _salt(con: duckdb.DuckDBPyConnection, record: bool) -> str:
+    if record:
+        con.execute("create schema if not exists quality")
+        con.execute("create table if not exists quality.correction_salt (salt varchar)")
+        con.execute(
+            "insert into quality.correction_salt select uuid()::varchar "
+            "where not exists (select 1 from quality.correction_salt)"
+        )
+    if not _has_table(con, "quality", "correction_salt"):
+        return ""
+    row = con.execute("select salt from quality.correction_salt").fetchone()
+    return str(row[0]) if row else ""
+
+
+_DDL = """
+create table if not exists quality.correction_entry (
+    entry varchar primary key, source varchar, expectation varchar, identity varchar, first_seen date, last_seen date,
+    closed_on date, answer varchar, answered_on date
+)
+"""
+
+
+def _prepare(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("create schema if not exists quality")
+    columns = {
+        name
+        for (name,) in con.execute(
+            "select column_name from information_schema.columns "
+            "where table_schema = 'quality' and table_name = 'correction_entry'"
+        ).fetchall()
+    }
+    if columns and "identity" not in columns:
+        con.execute("drop table quality.correction_entry")  # written before entries were known across extracts
+    con.execute(_DDL)
+
+
 def open_entries(con: duckdb.DuckDBPyConnection, as_of: dt.date, *, record: bool = True) -> list[OpenEntry]:
-    """Entries that stand open now; those of a corrected extract are gone, the others keep their first day.
+    """Entries that stand open now; those of a corrected extract are gone, the others keep their number and first day.
 
     ``record`` keeps the state in ``quality.correction_entry`` (entry number, first and last seen, closed on).
     """
     expectations = [e for e in row_expectations(layers=("raw",)) if e.severity != "info"]
     rows = list(faulty_rows(con, as_of, expectations, limit=ROWS_PER_EXPECTATION))
-    numbers = {entry_number(row): row for row in rows}
-    known: dict[str, dt.date] = {}
     if record:
-        con.execute("create schema if not exists quality")
-        con.execute(
-            "create table if not exists quality.correction_entry "
-            "(entry varchar primary key, source varchar, first_seen date, last_seen date, closed_on date)"
-        )
-    exists = con.execute(
-        "select count(*) from information_schema.tables where table_schema = 'quality' and table_name = 'correction_entry'"
-    ).fetchone()
-    if exists and exists[0]:
-        known = dict(
-            con.execute("select entry, first_seen from quality.correction_entry where closed_on is null").fetchall()
-        )
-    entries = [OpenEntry(number, row, min(known.get(number, as_of), as_of)) for number, row in numbers.items()]
+        _prepare(con)
+    identities = _persons(con, rows, _salt(con, record))
+    known: dict[str, tuple[str, dt.date, str | None]] = {}
+    by_identity: dict[tuple[str, str], list[str]] = defaultdict(list)
+    if _has_table(con, "quality", "correction_entry"):
+        for number, expectation, identity, first, answer in con.execute(
+            "select entry, expectation, identity, first_seen, answer from quality.correction_entry "
+            "where closed_on is null order by entry"
+        ).fetchall():
+            known[number] = (number, first, answer)
+            if identity:
+                by_identity[(expectation, identity)].append(number)
+    entries: dict[str, OpenEntry] = {}
+    kept: dict[str, str] = {}
+    own = {entry_number(row) for row in rows}
+    for row in rows:
+        identity = identities.get((row.source_file_sha256, row.row_number), "")
+        number = entry_number(row)
+        if number not in known:
+            # the same person's same fault, seen in a former extract at another row
+            former = [
+                n for n in by_identity.get((row.expectation.key, identity), []) if n not in own and n not in entries
+            ]
+            number = former[0] if former else number
+        _, first, answer = known.get(number, (number, as_of, None))
+        entries[number] = OpenEntry(number, row, min(first, as_of), answer)
+        kept[number] = identity
     if record:
-        _keep(con, entries, as_of)
-    return entries
+        _keep(con, list(entries.values()), kept, as_of)
+    return list(entries.values())
 
 
-def _keep(con: duckdb.DuckDBPyConnection, entries: list[OpenEntry], as_of: dt.date) -> None:
+def _keep(con: duckdb.DuckDBPyConnection, entries: list[OpenEntry], identities: dict[str, str], as_of: dt.date) -> None:
     import pyarrow as pa
 
     table = pa.table(
         {
             "entry": pa.array([entry.number for entry in entries], pa.string()),
             "source": pa.array([entry.row.source for entry in entries], pa.string()),
+            "expectation": pa.array([entry.row.expectation.key for entry in entries], pa.string()),
+            "identity": pa.array([identities[entry.number] for entry in entries], pa.string()),
             "first_seen": pa.array([entry.first_seen for entry in entries], pa.date32()),
         }
     )
@@ -95,7 +191,8 @@ def _keep(con: duckdb.DuckDBPyConnection, entries: list[OpenEntry], as_of: dt.da
             [as_of],
         )
         con.execute(
-            "insert into quality.correction_entry select entry, source, first_seen, ?, null from kodomo_open_entries "
+            "insert into quality.correction_entry "
+            "select entry, source, expectation, identity, first_seen, ?, null, null, null from kodomo_open_entries "
             "on conflict (entry) do update set last_seen = excluded.last_seen, closed_on = null",
             [as_of],
         )
@@ -139,16 +236,35 @@ def write_sheets(
                     _SEVERITY_JA[row.expectation.severity],
                     entry.first_seen,
                     (as_of - entry.first_seen).days,
+                    age_said((as_of - entry.first_seen).days),
+                    entry.answer,
                 ]
             )
-        summary: list[list[Cell]] = [[holder, key, len(rows)] for key, rows in by_source.items()]
+        summary: list[list[Cell]] = [
+            [holder, key, len(rows), *_ages([e for e in members if e.row.source == key], as_of)]
+            for key, rows in by_source.items()
+        ]
         sheets: dict[str, tuple[tuple[str, ...], list[list[Cell]]]] = {
-            "概要 summary": (("保有部署 / holder", "出典 / source", "件数 / entries"), summary)
-        }
+            "概要 summary": (
+                (
+                    "保有部署 / holder", "出典 / source", "件数 / entries", f"{LATE}日超 / over {LATE} d",
+                    f"{OVERDUE}日超 / over {OVERDUE} d", "最長 / oldest (d)",
+                ),
+                summary,
+            )
+        }  # fmt: skip
         for key, rows in by_source.items():
             sheets[key] = (_HEADER, rows)
-        written.append(write_xlsx(out / f"correction_{municipality.code}_{as_of}_{place:02d}.xlsx", sheets))
+        path = write_xlsx(out / f"correction_{municipality.code}_{as_of}_{place:02d}.xlsx", sheets)
+        if record:
+            issue(con, path.stem, as_of, by_source)
+        written.append(path)
     return written
+
+
+def _ages(entries: list[OpenEntry], as_of: dt.date) -> tuple[int, int, int]:
+    days = [(as_of - entry.first_seen).days for entry in entries]
+    return sum(d > LATE for d in days), sum(d > OVERDUE for d in days), max(days, default=0)
 
 
 _EXPECTED_BY_TYPE = {

@@ -50,6 +50,8 @@ class Reading:
     days: dict[str, dict[str, tuple[str, str | None, str | None]]] = field(default_factory=dict)
     # source → (text files looked at, files whose lines end in more than one way)
     line_ends: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # sources whose every extract is whole: the newest replaces the former ones, with their faults
+    whole_extracts: frozenset[str] = frozenset()
 
 
 def literal(value: Any) -> str:
@@ -93,7 +95,10 @@ class Target:
 
     @property
     def base(self) -> str:
-        """The table; raw rows cut at the as-of date, with every date read once (``<item>__day``), however many ask."""
+        """The table; raw rows cut at the as-of date, with every date read once (``<item>__day``), however many ask.
+
+        Of a source that delivers whole extracts the newest counts: a fault that a later extract mended is mended.
+        """
         if not self.is_raw:
             return self.table
         days = "".join(
@@ -101,6 +106,8 @@ class Target:
             for name, (function, style, eras) in sorted(self.reading.days.get(self.source or "", {}).items())
         )
         where = f" where _extract_date <= {literal(self.reading.as_of)}" if self.reading.as_of is not None else ""
+        if self.source in self.reading.whole_extracts:
+            where = f" where _extract_date = (select max(_extract_date) from {self.table}{where})"
         return f"(select *{days} from {self.table}{where})"
 
     def given(self, column: str | None = None) -> str:
@@ -357,17 +364,34 @@ def _parent_older(target: Target) -> Check:
     return Check(relation, "_gap is not null", f"_gap < {years}", _columns(target, by, "relationship"))
 
 
+def _births(table: str) -> str:
+    """SQL of (_key, _born): persons whose birth date can be relied on. One that is not known to the day, stands for
+    'unknown', or is another one in the register under the same number, says nothing about anybody's events."""
+    if table.endswith("stg_resident__register"):
+        contradicted = "false"
+    else:
+        contradicted = (
+            "exists (select 1 from staging.stg_resident__register as r where r.source_record_id = h.resident_number "
+            "and r.birth_date <> h.birth_date)"
+        )
+    return (
+        f"select h.source_record_id as _key, min(h.birth_date) as _born from {table} as h "
+        f"where h.birth_date > date '1900-01-01' and h.birth_date <= h._extract_date and not {contradicted} "
+        "group by 1 having min(h.birth_date) = max(h.birth_date)"
+    )
+
+
 def _at_age(target: Target) -> Check:
     table = str(target.arguments["table"])
     low, high = int(target.arguments["from_months"]), int(target.arguments["to_months"])
     relation = (
         f"(select s.*, s.{target.column} < f._born + interval ({low}) month "
-        f"or s.{target.column} > f._latest + interval ({high}) month as _odd from {target.base} as s inner join "
-        "(select source_record_id as _key, min(birth_date__earliest) as _born, max(birth_date__latest) as _latest "
-        f"from {table} group by 1) as f on f._key = s.source_record_id "
-        f"where s.{target.column} is not null and f._born is not null and f._latest is not null and ({_where(target)}))"
+        f"or s.{target.column} > f._born + interval ({high}) month as _odd from {target.base} as s "
+        f"inner join ({_births(table)}) as f on f._key = s.source_record_id "
+        f"where s.{target.column} is not null and ({_where(target)}))"
     )
-    return Check(relation, "true", "_odd", _columns(target, "source_record_id"), other_tables=(table,))
+    others = (table, "staging.stg_resident__register")
+    return Check(relation, "true", "_odd", _columns(target, "source_record_id"), other_tables=others)
 
 
 def _within_stay(target: Target) -> Check:
@@ -481,7 +505,10 @@ def _same_in(target: Target) -> Check:
     own, there = target.arguments.get("own"), str(target.arguments["there"])
     compared = [str(name) for name in target.arguments["compared"]]
     same = [str(name) for name in target.arguments.get("where_same", [])]
-    otherwise = [str(name) for name in target.arguments.get("otherwise", [])]
+    # one way of telling a person apart, or several in the order in which they are tried
+    listed = list(target.arguments.get("otherwise", []))
+    ways = [[str(name) for name in way] for way in listed] if listed and isinstance(listed[0], list) else [listed]
+    otherwise = sorted({str(name) for way in ways for name in way})
     fields = [f"any_value({quoted(name)}) as {quoted('_t_' + name)}" for name in [*compared, *same]]
     joins, found, values = [], [], {name: [] for name in [*compared, *same]}  # type: ignore[var-annotated]
 
@@ -501,11 +528,10 @@ def _same_in(target: Target) -> Check:
 
     if own:
         known("f", [(there, f"s.{quoted(str(own))}")])
-    if otherwise:
+    for place, way in enumerate(way for way in ways if way):
         # a row without its number is met by what else tells a person apart
-        known(
-            "o", [(name, f"s.{quoted(name)}") for name in otherwise], f"s.{quoted(str(own))} is null" if own else "true"
-        )
+        numberless = f"s.{quoted(str(own))} is null" if own else "true"
+        known(f"o{place}", [(name, f"s.{quoted(name)}") for name in way], numberless)
     theirs = {name: f"coalesce({', '.join(given)})" for name, given in values.items()}
     differ = " or ".join(f"s.{quoted(name)} <> {theirs[name]}" for name in compared)
     alike = " and ".join(f"s.{quoted(name)} = {theirs[name]}" for name in same) or "true"
@@ -520,11 +546,11 @@ def _same_in(target: Target) -> Check:
 def _not_before_birth(target: Target) -> Check:
     table = str(target.arguments["table"])
     relation = (
-        f"(select s.*, s.{target.column} < f._born as _before_birth from {target.base} as s inner join "
-        f"(select source_record_id as _key, min(birth_date__earliest) as _born from {table} group by 1) as f "
-        f"on f._key = s.source_record_id where s.{target.column} is not null and f._born is not null)"
+        f"(select s.*, s.{target.column} < f._born as _before_birth from {target.base} as s "
+        f"inner join ({_births(table)}) as f on f._key = s.source_record_id where s.{target.column} is not null)"
     )
-    return Check(relation, "true", "_before_birth", _columns(target, "source_record_id"), other_tables=(table,))
+    others = (table, "staging.stg_resident__register")
+    return Check(relation, "true", "_before_birth", _columns(target, "source_record_id"), other_tables=others)
 
 
 def _satisfied(target: Target) -> Check:
@@ -648,7 +674,8 @@ def argument_columns(expectation: str, arguments: Mapping[str, Any]) -> Iterable
             continue
         values = arguments.get(name)
         if isinstance(values, list):
-            yield from (str(value) for value in values)
+            for value in values:
+                yield from (str(one) for one in value) if isinstance(value, list) else (str(value),)
     for name in ("not_after", "not_above", "birth_date", "on", "by", "order", "own"):
         if isinstance(arguments.get(name), str):
             yield str(arguments[name])

@@ -65,3 +65,23 @@ def test_runs_read_only_and_on_an_open_connection(file: Path) -> None:
     assert validate(con, CODE, TABLES, "r", AS_OF)
     assert con.execute("select count(*) from quality.results").fetchone() != (0,)
     con.close()
+
+
+def test_data_docs_are_read_without_a_network(file: Path, tmp_path: Path) -> None:
+    from kodomo_platform.quality.data_docs import write_data_docs
+
+    con = connect(file)
+    results = validate(con, CODE, TABLES, "r1", AS_OF)
+    con.close()
+    index = write_data_docs(results, tmp_path / "docs")
+    write_data_docs(results, tmp_path / "docs")  # a second time replaces the first
+    pages = {page.name: page.read_text(encoding="utf-8") for page in index.parent.iterdir()}
+    assert set(pages) == {"index.html", *(f"{table}.html" for table in TABLES)}
+    for text in pages.values():
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "<script" not in text
+        assert "<link" not in text
+        assert 'src="//' not in text
+    assert results[0].label_ja in pages[f"{TABLES[0]}.html"]
+    assert sum(map(len, pages.values())) < 1_000_000

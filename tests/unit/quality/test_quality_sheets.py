@@ -1,0 +1,144 @@
+"""Correction sheets: entries keep their number and age, only a corrected extract closes them, returned sheets are suspect."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+import openpyxl
+import pytest
+
+from kodomo_platform.catalog import load_catalog
+from kodomo_platform.errors import QualityError
+from kodomo_platform.municipalities import load_municipality
+from kodomo_platform.quality.returned import read_returned
+from kodomo_platform.quality.sheets import age_said, open_entries, write_sheets
+
+from .conftest import AS_OF, CODE
+
+SOURCE = "education.fees"
+EARLIER = dt.date(2026, 6, 1)
+
+
+def deliver(
+    con: duckdb.DuckDBPyConnection, day: dt.date, rows: list[tuple[str, str, str]], source_key: str = SOURCE
+) -> None:
+    """(number, month, yen) as one extract."""
+    source = load_catalog().sources[source_key]
+    names = [item.name for item in source.items]
+    for number, (key, month, yen) in enumerate(rows, start=1):
+        given = {"student_number": key, "month": month, "unpaid_yen": yen, "unpaid_months": "1"}
+        con.execute(
+            f"insert into raw.{source.raw_table} values ({', '.join('?' * (len(names) + 4))})",
+            [*(given.get(name) for name in names), CODE, day, day.isoformat().ljust(64, "f"), number],
+        )
+
+
+def good(n: int) -> list[tuple[str, str, str]]:
+    return [(f"{i + 1:08d}", "令和8年4月", "500") for i in range(n)]
+
+
+@pytest.fixture
+def faulty(warehouse: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    warehouse.execute("update cfg.source set extract_kind = 'full', held = true")
+    warehouse.execute("update cfg.item set held = true, date_style = 'wareki_kanji' where source = 'education.fees'")
+    rows = good(20)
+    rows[3] = ("00000004", "令和8年13月", "500")
+    rows[5] = ("00000006", "令和8年4月", "五百")
+    deliver(warehouse, EARLIER, rows)
+    return warehouse
+
+
+def test_an_entry_keeps_number_and_age_when_its_row_moves(faulty: duckdb.DuckDBPyConnection) -> None:
+    first = {e.row.expectation.id: e for e in open_entries(faulty, EARLIER)}
+    assert {"month.readable", "unpaid_yen.readable"} <= set(first)
+    # the next extract mends the yen, leaves the month, and stands in another order
+    rows = [*good(20)[::-1], ("00000004", "令和8年13月", "500")]
+    rows = [row for row in rows if row != ("00000004", "令和8年4月", "500")]
+    deliver(faulty, AS_OF, rows)
+    later = {e.row.expectation.id: e for e in open_entries(faulty, AS_OF)}
+    assert "unpaid_yen.readable" not in later
+    assert later["month.readable"].number == first["month.readable"].number
+    assert later["month.readable"].first_seen == EARLIER
+    assert later["month.readable"].row.row_number != first["month.readable"].row.row_number
+    closed = faulty.execute(
+        "select closed_on from quality.correction_entry where entry = ?", [first["unpaid_yen.readable"].number]
+    ).fetchone()
+    assert closed == (AS_OF,)
+
+
+def test_age_shows() -> None:
+    assert age_said(0).startswith("新規")
+    assert age_said(30).startswith("対応中")
+    assert "late" in age_said(40)
+    assert "overdue" in age_said(120)
+
+
+def sent(con: duckdb.DuckDBPyConnection, folder: Path) -> Path:
+    paths = write_sheets(con, load_municipality(CODE), EARLIER, folder)
+    assert len(paths) == 1
+    return paths[0]
+
+
+def test_a_sheet_that_comes_back_as_it_went_is_sound(faulty: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    found = read_returned(faulty, sent(faulty, tmp_path), AS_OF)
+    assert found.sound
+    assert not found.accepted
+    assert len(found.unanswered) >= 2
+
+
+def test_added_removed_repeated_altered_and_reordered_rows_are_told(
+    faulty: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    path = sent(faulty, tmp_path)
+    book = openpyxl.load_workbook(path)
+    sheet = book[SOURCE]
+    rows = [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)]
+    assert len(rows) >= 2
+    sheet.delete_rows(2, len(rows))
+    kept, removed = rows[0], rows[1]
+    changed = list(kept)
+    kept[12] = "修正済"
+    changed[4] = 9999  # another row number under the same entry
+    sheet.append(["ffffffffffff", "x", "y", "z", 1, "=cmd()", "<script>", "", "", "", "", "", "修正済"])
+    sheet.append(kept)
+    sheet.append(changed)
+    book.save(path)
+    found = read_returned(faulty, path, AS_OF)
+    assert not found.sound
+    assert found.removed == sorted(str(row[0]) for row in rows[1:])
+    assert removed[0] in found.removed
+    assert found.added_rows == [f"{SOURCE}!2"]
+    assert found.repeated == [kept[0]]
+    assert found.accepted == {}  # of an entry that stands twice, neither answer counts
+    assert all(entry.number for entry in open_entries(faulty, AS_OF))
+
+
+def test_an_altered_row_is_told_and_another_order_is_fine(faulty: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    path = sent(faulty, tmp_path)
+    book = openpyxl.load_workbook(path)
+    sheet = book[SOURCE]
+    rows = [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)]
+    sheet.delete_rows(2, len(rows))
+    rows[0][12] = "誤りではない"
+    rows[1][5] = "another item"
+    for row in rows[::-1]:
+        sheet.append(row)
+    book.save(path)
+    found = read_returned(faulty, path, AS_OF)
+    assert found.reordered
+    assert found.altered == [rows[1][0]]
+    assert found.accepted == {rows[0][0]: "right"}
+    # an answer closes nothing
+    entries = {entry.number: entry for entry in open_entries(faulty, EARLIER)}
+    assert entries[str(rows[0][0])].answer == "right"
+
+
+def test_what_is_no_sheet_of_ours_is_refused(faulty: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    path = sent(faulty, tmp_path)
+    with pytest.raises(QualityError, match="no sheet of this name"):
+        read_returned(faulty, tmp_path / "other.xlsx", AS_OF)
+    path.write_bytes(b"no workbook")
+    with pytest.raises(QualityError, match="not a workbook"):
+        read_returned(faulty, path, AS_OF)
