@@ -406,7 +406,9 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
 
 
 def _limit(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    if value is None:
+        return ""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
 
 def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from kodomo_platform.quality.drift import Alarm
 from kodomo_platform.quality.results import ExpectationResult, compare, read_results, runs
 
 if TYPE_CHECKING:
-    from kodomo_platform.municipalities.models import Municipality
+    from kodomo_platform.municipalities.models import AbsenceDecision, Municipality
+    from kodomo_platform.quality.availability import FeatureAvailability
 
 # Longer tables stop here and say so: the report stays below its size, the whole stands in quality.results.
 _MOST_ROWS = 300
@@ -36,7 +37,7 @@ font:15px/1.6 "Hiragino Sans","Yu Gothic UI","Noto Sans CJK JP","Noto Sans JP",s
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.15rem;border-bottom:2px solid var(--line);margin:1.6rem 0 .6rem}
 h3{font-size:1rem;margin:1rem 0 .3rem}table{border-collapse:collapse;width:100%;font-size:.86rem}
 th,td{border-bottom:1px solid var(--line);padding:.25rem .5rem;text-align:left;vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.verdict{padding:.8rem 1rem;border-left:6px solid;background:
+th,td.n,.k{white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.verdict{padding:.8rem 1rem;border-left:6px solid;background:
 var(--panel);font-size:1.05rem}.good{border-color:var(--good)}.warn{border-color:var(--warn)}.bad{border-color:var(--bad)}
 .s-critical{color:var(--bad);font-weight:700}.s-warning{color:var(--warn);font-weight:600}.s-info{color:var(--soft)}
 .soft{color:var(--soft);font-size:.85rem}svg{max-width:100%;height:auto}svg text{fill:var(--ink);font-size:11px}
@@ -44,8 +45,12 @@ input.lang{position:absolute;opacity:0}label.lang{display:inline-block;border:1p
 cursor:pointer}#lang-ja:checked~label[for=lang-ja],#lang-en:checked~label[for=lang-en]{background:var(--ink);
 color:var(--paper)}input.lang:focus-visible~label{outline:2px solid var(--warn)}
 #lang-ja:checked~main .en,#lang-en:checked~main .ja{display:none}
+.spark{vertical-align:middle}.spark polyline{fill:none;stroke:var(--soft);stroke-width:1.5}.spark circle{fill:var(--bad)}
+rect.none{fill:none;stroke:var(--line)}a{color:inherit}.legend span{margin-right:1rem;white-space:nowrap;font-size:.85rem}.legend i{display:inline-block;width:.9em;
+height:.9em;margin-right:.3em;vertical-align:-.1em}
 @media print{@page{size:A4;margin:14mm}:root{--ink:#000;--paper:#fff;--panel:#fff;--soft:#444;--line:#bbb}
-label.lang{display:none}h2{break-after:avoid}tr,svg{break-inside:avoid}body{font-size:10pt;padding:0}}
+label.lang{display:none}h2,h3{break-after:avoid}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+table{font-size:8.5pt}td,th{padding:.15rem .3rem}tr,svg{break-inside:avoid}body{font-size:10pt;padding:0}}
 """
 
 
@@ -106,11 +111,12 @@ def _results_table(results: Sequence[ExpectationResult]) -> str:
     listed = sorted(results, key=lambda r: (order[r.severity], -r.percent, r.expectation_id))
     rows = [
         (
-            f'<span class="s-{r.severity}">{two(*_SEVERITY[r.severity])}</span>',
+            f'<span class="k s-{r.severity}">{two(*_SEVERITY[r.severity])}</span>',
             escape(r.table_name.split(".", 1)[1]),
             two(r.label_ja, r.label_en),
-            two(*_KIND[r.kind]),
-            two(*_STATUS.get(r.status, (r.status, r.status))) + (f" ({escape(r.reason)})" if r.reason else ""),
+            f'<span class="k">{two(*_KIND[r.kind])}</span>',
+            f'<span class="k">{two(*_STATUS.get(r.status, (r.status, r.status)))}</span>'
+            + (f" ({escape(r.reason)})" if r.reason else ""),
             f"{r.unexpected:,} / {r.evaluated:,}",
             f"{r.percent:.2f} %",
             f"{r.threshold:g} %",
@@ -126,9 +132,28 @@ def _results_table(results: Sequence[ExpectationResult]) -> str:
     return _table(heads, rows, (5, 6, 7)) + note
 
 
-def _heat_map(source: str, label: str, cells: Sequence[Availability]) -> str:
+_ABSENT = {
+    "blank": "空白 blank", "not_applicable": "非該当 n/a", "not_linked": "未連携 not linked", "not_held": "取得なし not held",
+    "before_start": "導入前 before start", "unreadable": "読取不能 unreadable",
+}  # fmt: skip
+
+
+def _months(cells: Sequence[Availability], until: dt.date | None, most: int = 36) -> list[dt.date]:
+    """The last months of a source without a gap, so that a month without rows shows as one. Misread days of the future
+    do not stretch it."""
+    seen = {cell.month for cell in cells if cell.month is not None and (until is None or cell.month <= until)}
+    if not seen:
+        return []
+    month, first, answer = max(seen), min(seen), []
+    while month >= first and len(answer) < most:
+        answer.append(month)
+        month = (month - dt.timedelta(days=1)).replace(day=1)
+    return answer[::-1]
+
+
+def _heat_map(source: str, label: str, cells: Sequence[Availability], until: dt.date | None = None) -> str:
     """Items down, months across; the darker, the more is absent. The same numbers stand in the title of each cell."""
-    months = sorted({cell.month for cell in cells if cell.month is not None})[-36:]
+    months = _months(cells, until)
     items = list(dict.fromkeys(cell.item for cell in cells))
     columns: list[dt.date | None] = [*months] if months else [None]
     known = {(cell.item, cell.month): cell for cell in cells}
@@ -142,15 +167,22 @@ def _heat_map(source: str, label: str, cells: Sequence[Availability]) -> str:
         for x, month in enumerate(columns):
             cell = known.get((name, month))
             if cell is None:
+                if month:
+                    parts.append(
+                        f'<rect class="none" x="{left + x * size}" y="{22 + y * size}" width="{size - 2}" '
+                        f'height="{size - 2}"><title>{shown} {month:%Y-%m}: 行なし no rows</title></rect>'
+                    )
                 continue
             counts = cell.counts
             share = cell.absent_percent
-            if counts.get("not_held", 0) == cell.rows:
+            if counts.get("not_held", 0) == cell.rows and "not_held" in counts:
                 fill, said = "#8a8f98", "取得なし not held"
-            elif counts.get("before_start", 0) == cell.rows:
+            elif "before_start" in counts and counts["before_start"] == cell.rows:
                 fill, said = "#b9a3d9", "導入前 before the system began"
             elif counts.get("not_applicable", 0) == cell.rows:
                 fill, said = "#c9d6df", "非該当 not applicable"
+            elif counts.get("not_linked", 0) * 2 > cell.rows:
+                fill, said = "#6f8fd0", f"未連携 not linked {100 * counts['not_linked'] / cell.rows:.1f} %"
             else:
                 red = max(0.0, min(1.0, share / 100)) ** 0.5
                 fill = f"rgb({int(60 + 160 * red)},{int(150 - 90 * red)},{int(110 - 50 * red)})"
@@ -160,10 +192,18 @@ def _heat_map(source: str, label: str, cells: Sequence[Availability]) -> str:
                 f'<rect x="{left + x * size}" y="{22 + y * size}" width="{size - 2}" height="{size - 2}" fill="{fill}">'
                 f"<title>{shown} {when}: {said}</title></rect>"
             )
+            if not months:
+                # a source without months has room for the numbers themselves
+                numbers = " · ".join(
+                    f"{_ABSENT[status]} {100 * number / cell.rows:.1f} %"
+                    for status, number in counts.items()
+                    if status != "present" and cell.rows
+                )
+                parts.append(f'<text x="{left + size + 6}" y="{34 + y * size}">{numbers or "100 %"}</text>')
     for x, month in enumerate(columns):
         if month and (x % 6 == 0):
             parts.append(f'<text x="{left + x * size}" y="14">{month:%Y-%m}</text>')
-    width, height = left + len(columns) * size + 10, 30 + len(items) * size
+    width, height = left + len(columns) * size + (10 if months else 420), 30 + len(items) * size
     alternative = escape(f"{label}: 項目ごと月ごとの欠けの割合 / share absent per item and month")
     return (
         f'<svg role="img" aria-label="{alternative}" viewBox="0 0 {width} {height}" width="{width}">'
@@ -206,6 +246,138 @@ def trend_points(con: duckdb.DuckDBPyConnection, last: int = 20) -> list[tuple[s
     return [(str(day), int(critical), int(warning)) for day, critical, warning in rows][-last:]
 
 
+def source_trends(con: duckdb.DuckDBPyConnection, last: int = 20) -> dict[str, list[tuple[str, int]]]:
+    """Source → (run's as-of date, failures above info) of the last runs, oldest first."""
+    if not runs(con):
+        return {}
+    rows = con.execute(
+        "select source, run_id, max(as_of_date), count(*) filter (where not passed and severity <> 'info') "
+        "from quality.results where source is not null group by source, run_id order by source, max(recorded_at)"
+    ).fetchall()
+    trends: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for source, _, day, failed in rows:
+        trends[source].append((str(day), int(failed)))
+    return {source: points[-last:] for source, points in trends.items()}
+
+
+def _spark(points: Sequence[tuple[str, int]]) -> str:
+    """One source's failures per run as a small line; the numbers stand in its text."""
+    if len(points) < 2:
+        return "—"
+    top = max(1, *(n for _, n in points))
+    step = 110 / (len(points) - 1)
+    path = " ".join(f"{4 + i * step:.1f},{22 - 18 * n / top:.1f}" for i, (_, n) in enumerate(points))
+    said = escape("不合格 / failures: " + ", ".join(f"{day} {n}" for day, n in points))
+    x, y = path.rsplit(" ", 1)[-1].split(",")
+    return (
+        f'<svg class="spark" role="img" aria-label="{said}" viewBox="0 0 120 26" width="120" height="26"><title>{said}</title>'
+        f'<polyline points="{path}"/><circle cx="{x}" cy="{y}" r="2.5"/></svg>'
+    )
+
+
+def _overview(
+    results: Sequence[ExpectationResult],
+    fresh: Sequence[Freshness],
+    matrix: Sequence[Availability],
+    trends: Mapping[str, Sequence[tuple[str, int]]],
+) -> str:
+    """One line per source that is held: what failed, how much is absent, how old it is, and which way it goes."""
+    aged = {f.source: f for f in fresh}
+    absent: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for cell in matrix:
+        for status, number in cell.counts.items():
+            if status in ("present", "blank", "unreadable", "not_linked"):
+                absent[cell.source][1] += number
+                absent[cell.source][0] += number if status in ("blank", "unreadable") else 0
+    rows = []
+    for key, source in load_catalog().sources.items():
+        mine = [r for r in results if r.source == key]
+        if not mine or all(r.status == "not_applicable" for r in mine):
+            continue
+        counts = {s: sum(not r.passed and r.severity == s for r in mine) for s in _SEVERITY}
+        lost, could = absent[key]
+        age = aged[key].extract_age_days if key in aged else None
+        rows.append(
+            (
+                f'<a href="#{escape(key)}">{two(source.label_ja, source.label_en)}</a>',
+                *(
+                    f'<span class="s-{s}">{counts[s]}</span>' if counts[s] else '<span class="soft">0</span>'
+                    for s in _SEVERITY
+                ),
+                f"{100 * lost / could:.2f} %" if could else "—",
+                "—" if age is None else f"{age:,}",
+                _spark(trends.get(key, ())),
+            )
+        )
+    heads = (
+        two("出典", "Source"), two("重大", "Critical"), two("注意", "Warning"), two("参考", "Info"),
+        two("空白・読取不能", "Blank, unreadable"), two("抽出からの日数", "Days since extract"),
+        two("不合格の推移", "Failures by run"),
+    )  # fmt: skip
+    return _table(heads, rows, (1, 2, 3, 4, 5))
+
+
+_LEGEND = (
+    ("rgb(60,150,110)", "そろっている", "complete"), ("rgb(130,108,85)", "1割欠け", "a tenth absent"),
+    ("rgb(220,60,60)", "すべて欠け", "all absent"), ("#b9a3d9", "導入前", "before the system began"),
+    ("#6f8fd0", "未連携", "not linked"), ("#c9d6df", "非該当", "not applicable"), ("#8a8f98", "取得なし", "not held"),
+)  # fmt: skip
+
+
+def _legend() -> str:
+    return (
+        '<p class="legend">'
+        + "".join(f'<span><i style="background:{colour}"></i>{two(ja, en)}</span>' for colour, ja, en in _LEGEND)
+        + f'<span><i style="border:1px solid var(--line)"></i>{two("行なし", "no rows")}</span></p>'
+    )
+
+
+def _decisions(decided: Sequence[AbsenceDecision]) -> str:
+    items = load_catalog().items
+    rows = [
+        (
+            escape(str(d.theme)),
+            two(items[d.item].label_ja, items[d.item].label_en) if d.item in items else escape(d.item),
+            two("分析に入れる", "in the analysis") if d.include else two("分析に入れない", "left out"),
+            escape(d.reason),
+            escape(d.decided_by),
+            escape(str(d.decided_on)),
+        )
+        for d in decided
+    ]
+    heads = (two("テーマ", "Theme"), two("項目", "Item"), two("決定", "Decision"), two("理由", "Reason"),
+             two("決定者", "By"), two("日付", "On"))  # fmt: skip
+    return _table(heads, rows)
+
+
+def _features(found: Sequence[FeatureAvailability]) -> str:
+    """Children by what is known of each feature: one bar each, numbers beside it."""
+    shown = [f for f in found if f.counts.get("present", 0) < f.children]
+    colours = {"present": "rgb(60,150,110)", "blank": "rgb(220,60,60)", "not_applicable": "#c9d6df",
+               "not_linked": "#6f8fd0", "not_held": "#8a8f98", "before_start": "#b9a3d9"}  # fmt: skip
+    said = {"present": ("あり", "present"), "blank": ("欠損", "blank"), "not_applicable": ("非該当", "not applicable"),
+            "not_linked": ("未連携", "not linked"), "not_held": ("取得なし", "not held"),
+            "before_start": ("導入前", "before start")}  # fmt: skip
+    rows = []
+    for one in shown:
+        at, parts = 0.0, []
+        for status, colour in colours.items():
+            width = 200 * one.counts.get(status, 0) / one.children
+            if width:
+                parts.append(f'<rect x="{at:.1f}" width="{width:.1f}" height="12" fill="{colour}"/>')
+            at += width
+        text = ", ".join(f"{said[s][0]} {one.counts[s]:,}" for s in colours if one.counts.get(s))
+        label = escape(f"{one.feature}: {text}")
+        bar = (
+            f'<svg role="img" aria-label="{label}" viewBox="0 0 200 12" width="200" height="12"><title>{label}</title>'
+            f"{''.join(parts)}</svg>"
+        )
+        numbers = tuple(f"{one.counts.get(s, 0):,}" if one.counts.get(s) else "" for s in colours)
+        rows.append((f"<code>{escape(one.feature)}</code>", bar, *numbers))
+    heads = (two("特徴量", "Feature"), two("子どもの割合", "Share of children"), *(two(*said[s]) for s in colours))
+    return _table(heads, rows, tuple(range(2, 8)))
+
+
 def render(
     *,
     code: str,
@@ -218,6 +390,9 @@ def render(
     patterns: Sequence[BlankPattern] = (),
     alarms: Sequence[Alarm] = (),
     trend: Sequence[tuple[str, int, int]] = (),
+    trends: Mapping[str, Sequence[tuple[str, int]]] | None = None,
+    decided: Sequence[AbsenceDecision] = (),
+    features: Sequence[FeatureAvailability] = (),
 ) -> str:
     """The report as HTML."""
     catalog = load_catalog()
@@ -247,7 +422,10 @@ def render(
         parts.append(f"<p>{two(f'解消 {solved}件、継続 {stays}件', f'{solved} resolved, {stays} persisting')}</p>")
     else:
         parts.append(f"<p>{two('前回の実行がありません。', 'There is no former run.')}</p>")
-    parts.append(f"<h2>{two('推移', 'Trend')}</h2>" + _trend(trend))
+    parts.append(
+        f"<h2>{two('出典の一覧', 'Sources at a glance')}</h2>" + _overview(results, fresh, matrix, trends or {})
+    )
+    parts.append(f"<h2>{two('全体の推移', 'Trend of all')}</h2>" + _trend(trend))
     if alarms:
         parts.append(f"<h2>{two('前回の抽出からの変化', 'Changes since the former extracts')}</h2>")
         parts.append(
@@ -272,7 +450,8 @@ def render(
                 (3, 4),
             )
         )
-    parts.append(f"<h2>{two('不備の一覧', 'All failures')}</h2>" + _results_table(failing))
+    alarming = [r for r in failing if r.severity != "info"]
+    parts.append(f"<h2>{two('不備の一覧', 'All failures')}</h2>" + _results_table(alarming))
     if fresh:
         parts.append(f"<h2>{two('データの新しさ', 'Freshness')}</h2>")
         parts.append(
@@ -296,7 +475,7 @@ def render(
                 (2,),
             )
         )
-    parts.append(f"<h2>{two('出典ごと', 'By source')}</h2>")
+    parts.append(f"<h2>{two('出典ごとの欠けと不備', 'By source: absence and faults')}</h2>" + _legend())
     by_source: dict[str, list[Availability]] = defaultdict(list)
     for cell in matrix:
         by_source[cell.source].append(cell)
@@ -304,14 +483,17 @@ def render(
         mine = [r for r in results if r.source == key]
         if not mine or all(r.status == "not_applicable" for r in mine):
             continue
-        parts.append(f"<h3>{two(source.label_ja, source.label_en)} <code>{escape(key)}</code></h3>")
+        parts.append(
+            f'<h3 id="{escape(key)}">{two(source.label_ja, source.label_en)} <code>{escape(key)}</code> '
+            f"{_spark((trends or {}).get(key, ()))}</h3>"
+        )
         broken: dict[str, int] = defaultdict(int)
         for r in mine:
             if not r.passed:
                 broken[r.kind] += 1
         parts.append("<p>" + " · ".join(f"{two(*_KIND[kind])} {broken.get(kind, 0)}" for kind in _KIND) + "</p>")
         if by_source.get(key):
-            parts.append(_heat_map(key, source.label_ja, by_source[key]))
+            parts.append(_heat_map(key, source.label_ja, by_source[key], as_of))
     notable = sorted((p for p in patterns if not p.random), key=lambda p: -p.effect)
     parts.append(f"<h2>{two('空白の偏り(無作為でない欠け)', 'Blanks that are not at random')}</h2>")
     parts.append(
@@ -327,6 +509,16 @@ def render(
             (3, 4, 5, 6),
         )
     )  # fmt: skip
+    if features:
+        parts.append(
+            f"<h2>{two('子どもごとの取得可能性(そろっていない特徴量)', 'Availability by child: features not complete')}</h2>"
+        )
+        parts.append(_features(features))
+    parts.append(f"<h2>{two('欠けについての決定', 'Decisions about absence')}</h2>" + _decisions(decided))
+    informing = [r for r in failing if r.severity == "info"]
+    parts.append(
+        f"<h2>{two('参考(対応を求めないもの)', 'For information: nothing to be done')}</h2>" + _results_table(informing)
+    )
     run = escape(results[0].run_id) if results else ""
     return (
         f'<!doctype html><html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -351,7 +543,8 @@ def html_report(
 
     Default place: ``<home>/reports/<code>/quality_<as-of>_<run>.html``. Needs no write access to the warehouse.
     """
-    from kodomo_platform.quality.availability import availability, blank_patterns, freshness
+    from kodomo_platform.quality.availability import availability, blank_patterns, feature_availability, freshness
+    from kodomo_platform.quality.decisions import effective
     from kodomo_platform.quality.drift import drift_alarms
     from kodomo_platform.settings import get_settings
 
@@ -375,6 +568,9 @@ def html_report(
         patterns=blank_patterns(con),
         alarms=drift_alarms(con, as_of),
         trend=trend_points(con),
+        trends=source_trends(con),
+        decided=effective(municipality),
+        features=feature_availability(con),
     )
     if out is None:
         safe = "".join(c for c in run if c.isalnum() or c in "-_")[:40]
