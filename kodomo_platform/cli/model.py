@@ -156,4 +156,6 @@ def bench(
             *(f"{measured['masked'][b]['brier']:.4f}" for b in blocks),
         )
     Console().print(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen")
+    for note in (*report.notes, *(f"column {name} left out: {why}" for name, why in report.left_out.items())):
+        Console().print(note, markup=False)
     Console().print(table)
