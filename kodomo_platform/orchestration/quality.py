@@ -1,7 +1,10 @@
 """Quality as asset checks: one validation per layer, one check per table and kind, critical ones blocking."""
 
+import datetime as dt
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster import PreviewWarning
@@ -10,6 +13,11 @@ from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
 from kodomo_platform.warehouse import warehouse
 
+if TYPE_CHECKING:
+    import duckdb
+
+    from kodomo_platform.municipalities.models import Municipality
+
 GROUPS = ("critical", "completeness", "conformance", "plausibility")
 _SAID = {
     "critical": "重大（ひとつでも外れると公開を止める） / critical: blocks publication",
@@ -17,6 +25,33 @@ _SAID = {
     "conformance": "形式（決まりに合うか） / conformance",
     "plausibility": "妥当性（あり得る値か） / plausibility",
 }
+
+
+# The report is written where a run may end: after the extracts (their holders act on it), after the last layer, and
+# wherever a critical expectation stops the run.
+_TOLD_AFTER = ("raw", "scores")
+
+
+def _report(
+    context: dg.AssetCheckExecutionContext,
+    con: "duckdb.DuckDBPyConnection",
+    municipality: "Municipality",
+    as_of: dt.date,
+) -> Path | None:
+    """The run's report and, for the holders, its correction sheets. Failing to tell does not undo what was found."""
+    from kodomo_platform.quality import html_report
+    from kodomo_platform.quality.sheets import write_sheets
+    from kodomo_platform.settings import get_settings
+
+    try:
+        report = html_report(con, municipality, context.run.run_id)
+        sheets = write_sheets(con, municipality, as_of, get_settings().reports / municipality.code / "sheets")
+    except Exception as error:
+        # the type alone: a database's message may quote a cell
+        context.log.warning(f"the quality report could not be written ({type(error).__name__})")
+        return None
+    context.log.info(f"quality report: {report.as_uri()}; {len(sheets)} correction sheets beside it")
+    return report
 
 
 def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
@@ -45,17 +80,22 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         as_of = run_settings.as_of_date(municipality)
         with warehouse(municipality.code) as con:
             results = validate(con, municipality, list(tables), context.run.run_id, as_of)
+            broken = any(not result.passed and result.severity == "critical" for result in results)
+            report = _report(context, con, municipality, as_of) if broken or layer in _TOLD_AFTER else None
         found = {(item.table.split(".")[-1], item.group): item for item in group_results(results)}
         for table in tables:
             for group in GROUPS:
                 item = found.get((table, group))
+                metadata: dict[str, Any] = dict(item.metadata) if item else {"expectations": 0}
+                if report is not None:
+                    metadata["report"] = dg.MetadataValue.path(str(report))
                 severity = dg.AssetCheckSeverity.ERROR if group == "critical" else dg.AssetCheckSeverity.WARN
                 yield dg.AssetCheckResult(
                     asset_key=table,
                     check_name=group,
                     passed=item.passed if item else True,
                     severity=severity,
-                    metadata=item.metadata if item else {"expectations": 0},
+                    metadata=metadata,
                 )
 
     return check

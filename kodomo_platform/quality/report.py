@@ -144,7 +144,8 @@ def _months(cells: Sequence[Availability], until: dt.date | None, most: int = 36
     seen = {cell.month for cell in cells if cell.month is not None and (until is None or cell.month <= until)}
     if not seen:
         return []
-    month, first, answer = max(seen), min(seen), []
+    month, first = max(seen), min(seen)
+    answer: list[dt.date] = []
     while month >= first and len(answer) < most:
         answer.append(month)
         month = (month - dt.timedelta(days=1)).replace(day=1)
