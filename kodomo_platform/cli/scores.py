@@ -58,8 +58,8 @@ def show(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="Score version (a prefix does).")],
-    after: Annotated[str, typer.Argument(help="Score version (a prefix does).")],
+    before: Annotated[str, typer.Argument(help="Score version (a prefix does), or VERSION@DATE.")],
+    after: Annotated[str, typer.Argument(help="Score version (a prefix does), or VERSION@DATE.")],
     municipality: Annotated[str | None, typer.Option("--municipality", "-m", help="Municipality code.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Children listed.")] = 20,
     as_json: Json = False,

@@ -248,10 +248,8 @@ def _read(file: Path) -> dict[str, list[str]]:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError("the table cannot be read", where=str(file), expected="a CSV file") from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ("utf-16",)
-    else:
-        encodings = ("utf-8-sig", "cp932", "latin-1")
+    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    encodings = ("utf-16",) if marked else ("utf-8-sig", "cp932", "latin-1")
     text = None
     for encoding in encodings:
         try:

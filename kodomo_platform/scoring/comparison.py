@@ -60,6 +60,8 @@ def _files(code: str | None) -> list[str]:
 def compare(before: str, after: str, *, municipality: str | None = None) -> Difference:
     """The difference between two score versions (prefixes do), each as last published.
 
+    ``VERSION@DATE`` takes a version as published for that date: one version scores many months.
+
     Raises ScoringError when a version is unknown, ambiguous, or the two answer different themes.
     """
     con = connect(":memory:")
@@ -69,20 +71,23 @@ def compare(before: str, after: str, *, municipality: str | None = None) -> Diff
                 "$files", repr(_files(municipality))
             )
         )
-        for name, version in (("a", before), ("b", after)):
+        for name, asked in (("a", before), ("b", after)):
+            version, _, date = asked.partition("@")
             found = con.execute(
-                "select distinct score_version, theme from scores where starts_with(score_version, ?)", [version]
+                "select distinct score_version, theme from scores where starts_with(score_version, $version) "
+                "and ($date = '' or as_of_date::varchar = $date)",
+                {"version": version, "date": date},
             ).fetchall()
             if len(found) != 1:
                 raise ScoringError(
                     "no such score version" if not found else f"{len(found)} score versions begin like this",
-                    where=version,
+                    where=asked,
                     action="see `kodomo scores show` or the risk_scores of a snapshot for the versions",
                 )
             con.execute(
                 f"create table {name} as select * from scores where score_version = $version "
-                "qualify row_number() over (partition by child_id order by as_of_date desc, filename desc) = 1",
-                {"version": found[0][0]},
+                "and ($date = '' or as_of_date::varchar = $date) qualify row_number() over (partition by child_id order by as_of_date desc, filename desc) = 1",
+                {"version": found[0][0], "date": date},
             )
         facts = con.execute(
             "select a.theme, b.theme, a.model_name || ' ' || a.model_version, b.model_name || ' ' || b.model_version, "

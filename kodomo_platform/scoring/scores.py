@@ -34,6 +34,8 @@ from kodomo_platform.scoring.additive import (
     sum_terms,
 )
 from kodomo_platform.scoring.artifacts import approved
+from kodomo_platform.scoring.changes import add_changes
+from kodomo_platform.scoring.conformal import certainty, entries
 from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
 
 STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start")
@@ -79,6 +81,8 @@ class ThemeReport:
     mlflow_run_id: str | None
     score_version: str
     note: str
+    not_seen: int = 0
+    changed: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Cohort:
 def scoring_code_hash() -> str:
     """SHA-256 of the scoring code itself, so that a changed formula is a new version even without a commit."""
     here = Path(__file__).parent
-    parts = [(here / name).read_bytes() for name in ("additive.py", "scores.py")]
+    parts = [(here / name).read_bytes() for name in ("additive.py", "changes.py", "conformal.py", "scores.py")]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -140,6 +144,10 @@ def score(
         con.execute(
             "create or replace table marts.score_version (score_version varchar, theme varchar, as_of_date date, "
             "component varchar, value varchar)"
+        )
+        con.execute(
+            "create or replace table marts.not_seen_alarm (municipality varchar, child_id varchar, theme varchar, "
+            "as_of_date date, days_since_seen double, sentence_ja varchar, sentence_en varchar)"
         )
         for chosen in municipality.themes:
             if chosen.key not in themes:
@@ -254,6 +262,8 @@ def _score_theme(
     finally:
         for name in ("_scored", "_reasons", "_known"):
             con.unregister(name)
+    changed = add_changes(con, code, theme, as_of)
+    not_seen = _raise_not_seen(con, code, theme, as_of, cohort)
     counts = con.execute(
         "select count(*), count(*) filter (where alert), count(*) filter (where not determinable) "
         "from marts.risk_scores where theme = ?",
@@ -271,7 +281,43 @@ def _score_theme(
         mlflow_run_id,
         score_version,
         note,
+        not_seen,
+        changed,
     )
+
+
+def _unseen(cohort: Cohort, theme: Theme) -> npt.NDArray[np.bool_]:
+    return np.asarray(cohort.values["days_since_seen"] > theme.determinable.stale_days, dtype=bool)
+
+
+def _raise_not_seen(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, as_of: dt.date, cohort: Cohort) -> int:
+    """An alarm of its own for children whom no source has seen for long, or ever: it is not part of the score's alert.
+
+    ``marts.not_seen_alarm``: one row per child, theme and date, for the list that people work through beside the ranking.
+    """
+    seen = cohort.values["days_since_seen"]
+    chosen = np.flatnonzero(_unseen(cohort, theme) | np.isnan(seen))
+    con.register(
+        "_unseen",
+        pa.table(
+            {
+                "child_id": pa.array(cohort.child_ids[chosen], type=pa.string()),
+                "days_since_seen": pa.array(seen[chosen], type=pa.float64(), from_pandas=True),
+            }
+        ),
+    )
+    try:
+        con.execute(
+            "insert into marts.not_seen_alarm select $code, child_id, $theme, $as_of::date, days_since_seen, "
+            "case when days_since_seen is null then '一度も確認の記録がありません' else "
+            "'最後の確認から' || format('{:.0f}', days_since_seen) || '日たっています' end, "
+            "case when days_since_seen is null then 'No source has ever seen this child' else "
+            "'Last seen ' || format('{:.0f}', days_since_seen) || ' days ago' end from _unseen order by child_id",
+            {"code": code, "theme": theme.key, "as_of": as_of},
+        )
+    finally:
+        con.unregister("_unseen")
+    return len(chosen)
 
 
 def population_condition(theme: Theme) -> str:
@@ -431,6 +477,7 @@ def render(
     )
     con.register("_terms", _term_table(model, features))
     patterns, pattern_of = _absence_patterns(cohort, theme, features)
+    says = certainty(model, table.logit)
     con.register(
         "_rest",
         pa.table(
@@ -439,6 +486,7 @@ def render(
                 "base": pa.array(base),
                 "remainder": pa.array(remainder),
                 "pattern": pa.array(pattern_of),
+                "certainty": pa.array(says),
             }
         ),
     )
@@ -457,10 +505,22 @@ def render(
                 "evidence": criterion.evidence,
             }
         )
+    hits.append(_unseen(cohort, theme))
+    literal[f"h{len(hits) - 1}"] = _text(
+        {
+            "key": "not_seen",
+            "weight": 0.0,
+            "sentence_ja": f"{theme.determinable.stale_days}日を超えて、どの資料にも確認の記録がありません",
+            "sentence_en": f"No source has seen this child for more than {theme.determinable.stale_days} days",
+            "evidence": "三重県の事例（1年間目視なし）",
+        }
+    )
     con.register(
         "_hits", pa.table({"row": pa.array(np.arange(rows)), **{f"h{n}": pa.array(hit) for n, hit in enumerate(hits)}})
     )
     listed = ", ".join(f"case when h{n} then $h{n} end" for n in range(len(hits)))
+    said = "case r.certainty " + " ".join(f"when {n} then $c{n}" for n in range(len(entries()))) + " end"
+    literal |= {f"c{n}": _text(entry) for n, entry in enumerate(entries())}
     try:
         result: pa.Table = con.execute(
             f"""
@@ -497,7 +557,7 @@ def render(
                 || ',"sentence_ja":"すべての子どもに共通の出発点","sentence_en":"Where every child starts"}},'
                 || '{{"item":"remainder","value":null,"status":"present","contribution":' || r.remainder::varchar
                 || ',"sentence_ja":"その他の情報の合計","sentence_en":"All other inputs together"}},'
-                || p.absent_json || ']' as reasons,
+                || {said} || ',' || p.absent_json || ']' as reasons,
                 h.rule_hits
             from _rest as r
             inner join _patterns as p on r.pattern = p.pattern

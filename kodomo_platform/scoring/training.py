@@ -35,6 +35,7 @@ from kodomo_platform.scoring.candidates import (
     masked,
     measures,
 )
+from kodomo_platform.scoring.conformal import limits
 from kodomo_platform.scoring.expert_cases import judge
 from kodomo_platform.scoring.scores import population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
@@ -146,6 +147,7 @@ def train(
             "outcomes": outcomes,
             "dataset_sha256": data.sha256,
             "feature_hash": chosen_theme.feature_hash(features),
+            "conformal": limits(slope * held_out[chosen][test] + shift, y),
         },
     )
     complete = float(np.mean((sigmoid(model.slope * final.predict(data.table.x[test]) + model.shift) - y) ** 2))

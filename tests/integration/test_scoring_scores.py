@@ -154,3 +154,64 @@ def test_unknown_date_is_refused(con: duckdb.DuckDBPyConnection) -> None:
 def test_alerts_stay_within_capacity(con: duckdb.DuckDBPyConnection) -> None:
     report = score(con, town("school_refusal", capacity=5), AS_OF, "run-1", "abc")
     assert 0 < report.themes[0].alerts <= 5
+
+
+def published(con: duckdb.DuckDBPyConnection, home: Path, date: str) -> None:
+    folder = home / "published" / "112241" / date / "snapshot1"
+    folder.mkdir(parents=True)
+    con.execute(f"copy (select * from marts.risk_scores) to '{folder / 'risk_scores.parquet'}' (format parquet)")
+
+
+def test_reasons_say_what_changed_since_the_last_score(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    earlier = dt.date(2026, 7, 1)
+    con.execute(
+        "insert into marts.mart_child_features select * replace (date '2026-07-01' as as_of_date) "
+        "from marts.mart_child_features"
+    )
+    con.execute("insert into cfg.as_of values (date '2026-07-01', 'score')")
+    score(con, town("school_refusal"), earlier, "run-1", "abc")
+    assert '"item":"change"' not in con.execute("select string_agg(reasons) from marts.risk_scores").fetchone()[0]
+    published(con, home, "2026-07-01")
+    con.execute(
+        "update marts.mart_child_features set absent_rate_3m = 0.4, absent_rate_3m__status = 'present' "
+        "where child_id = 'c000003' and as_of_date = date '2026-10-01'"
+    )
+    report = score(con, town("school_refusal"), AS_OF, "run-2", "abc")
+    assert report.themes[0].changed == 1
+    rows = dict(con.execute("select child_id, reasons from marts.risk_scores").fetchall())
+    change = {child: next(e for e in json.loads(text) if e["item"] == "change") for child, text in rows.items()}
+    assert change["c000003"]["why"] == ["data"]
+    assert "40.0" in change["c000003"]["sentence_ja"]
+    assert change["c000003"]["value"] > 0
+    assert "大きな変化はありません" in change["c000004"]["sentence_ja"]
+    # the same date again says the same, whatever has been published for it meanwhile
+    published(con, home, "2026-10-01")
+    score(con, town("school_refusal"), AS_OF, "run-3", "abc")
+    assert dict(con.execute("select child_id, reasons from marts.risk_scores").fetchall()) == rows
+
+    from kodomo_platform.scoring.comparison import compare
+
+    version = con.execute("select any_value(score_version) from marts.risk_scores").fetchone()[0]
+    moved = compare(f"{version}@2026-07-01", f"{version}@2026-10-01", municipality="112241")
+    assert moved.moves[0].child_id == "c000003"
+    # the others keep their score; two may swap an alert, which looks at the whole list
+    assert all(move.score_before == move.score_after for move in moved.moves[1:])
+    assert moved.causes == ["data (as of): 2026-07-01 → 2026-10-01"]
+
+
+def test_a_child_not_seen_for_long_raises_its_own_alarm(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("update marts.mart_child_features set days_since_seen = 900 where child_id = 'c000005'")
+    con.execute(
+        "update marts.mart_child_features set days_since_seen = null, days_since_seen__status = 'blank' "
+        "where child_id = 'c000006'"
+    )
+    report = score(con, town("abuse"), AS_OF, "run-1", "abc")
+    alarms = dict(con.execute("select child_id, sentence_ja from marts.not_seen_alarm").fetchall())
+    assert alarms["c000005"] == "最後の確認から900日たっています"
+    assert alarms["c000006"] == "一度も確認の記録がありません"
+    assert report.themes[0].not_seen == len(alarms)
+    row = con.execute(
+        "select band, undetermined_reason, rule_hits from marts.risk_scores where child_id = 'c000005'"
+    ).fetchone()
+    assert row[:2] == ("undetermined", "not_seen_recently")
+    assert "not_seen" in {hit["key"] for hit in json.loads(row[2])}

@@ -1,0 +1,75 @@
+"""When a score alone says nothing: class-conditional conformal limits on calibrated log odds.
+
+From rows that no model had seen: at most a share ``error`` of the children with the outcome scores below one limit, and at
+most that share of those without it above the other (split conformal prediction within each class, Vovk 2013; holds for
+rows like those measured on). Between the limits, the score alone cannot say. 判定不能 for want of inputs is `scores`' work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kodomo_platform.scoring.additive import AdditiveModel, Floats
+
+ERROR = 0.1
+SAYS = ("not_measured", "like_no_outcome", "cannot_say", "like_outcome")
+_JA = (
+    "点数の確かさは測られていません",
+    "結果があった子どもの9割より低い点数（安全の意味ではありません）",
+    "結果があった子どもにもなかった子どもにも見られる点数で、点数だけではどちらとも言えません",
+    "結果がなかった子どもの9割より高い点数",
+)
+_EN = (
+    "How sure the score is has not been measured",
+    "Lower than nine in ten children with the outcome (this does not mean safe)",
+    "A score seen in children with and without the outcome alike: by itself it cannot say",
+    "Higher than nine in ten children without the outcome",
+)
+
+
+def limits(logits: Floats, y: npt.NDArray[np.int64], error: float = ERROR) -> dict[str, Any]:
+    """The two limits from held-out rows; None where a class has too few rows for the promise (9 at one in ten)."""
+    with_outcome, without = np.sort(logits[y == 1]), np.sort(logits[y == 0])
+    first = int(np.floor(error * (len(with_outcome) + 1)))
+    last = int(np.floor(error * (len(without) + 1)))
+    return {
+        "error": error,
+        "outcome_from": float(with_outcome[first - 1]) if first else None,
+        "no_outcome_up_to": float(without[-last]) if last else None,
+        "outcomes": len(with_outcome),
+        "others": len(without),
+    }
+
+
+def certainty(model: AdditiveModel, logits: Floats) -> npt.NDArray[np.int8]:
+    """Index into `SAYS` per row; 'not_measured' for criteria and for models trained without limits."""
+    known = model.facts.get("conformal")
+    out = np.zeros(len(logits), dtype=np.int8)
+    if not isinstance(known, dict):
+        return out
+    low, high = known.get("outcome_from"), known.get("no_outcome_up_to")
+    may_be = np.ones(len(logits), dtype=bool) if low is None else logits >= low
+    may_not_be = np.ones(len(logits), dtype=bool) if high is None else logits <= high
+    out[:] = SAYS.index("cannot_say")
+    out[~may_be & may_not_be] = SAYS.index("like_no_outcome")
+    out[may_be & ~may_not_be] = SAYS.index("like_outcome")
+    return out
+
+
+def entries() -> list[dict[str, Any]]:
+    """The reason shown for each of `SAYS`; it adds nothing to the score."""
+    return [
+        {
+            "item": "certainty",
+            "value": None,
+            "status": "present",
+            "contribution": 0.0,
+            "says": says,
+            "sentence_ja": ja,
+            "sentence_en": en,
+        }
+        for says, ja, en in zip(SAYS, _JA, _EN, strict=True)
+    ]
