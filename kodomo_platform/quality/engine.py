@@ -97,6 +97,11 @@ def read_configuration(con: duckdb.DuckDBPyConnection, as_of: dt.date | None) ->
             item.name: (f"kodomo_{item.type}", None, None) for item in source.items if item.type in ("date", "month")
         }
     tables = table_columns(con)
+    for source in load_catalog().sources.values():
+        table = f"raw.{source.raw_table}"
+        reading.items[table] = tuple(
+            (item.name, item.type) for item in source.items if item.name in tables.get(table, frozenset())
+        )
     if "cfg.source" in tables:
         whole = set()
         for key, held, start, kind in con.execute(
