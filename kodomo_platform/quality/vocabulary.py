@@ -563,10 +563,12 @@ def _same_in(target: Target) -> Check:
         columns = ", ".join(f"{quoted(name)} as _k{place}" for place, (name, _) in enumerate(keys))
         filled = " and ".join(f"{quoted(name)} is not null" for name, _ in keys)
         grouped = ", ".join(str(place + 1) for place in range(len(keys)))
-        on = " and ".join(f"{alias}._k{place} = {mine}" for place, (_, mine) in enumerate(keys))
+        # the condition stands inside a key: beside the keys it would cost a comparison of every row with every other
+        mine = [f"case when {more} then {keys[0][1]} end", *(theirs for _, theirs in keys[1:])]
+        on = " and ".join(f"{alias}._k{place} = {one}" for place, one in enumerate(mine))
         joins.append(
             f"left join (select {columns}, {', '.join(fields)} from {table} where {filled} group by {grouped} "
-            f"having count(*) = 1) as {alias} on {on} and {more}"
+            f"having count(*) = 1) as {alias} on {on}"
         )
         found.append(f"{alias}._k0 is not null")
         for name in values:
