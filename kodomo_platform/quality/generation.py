@@ -59,7 +59,7 @@ _FILLER = (
 # width; and what only programs write.
 _BROKEN = (
     r"^[=+@]|[<>]|[\x00-\x1F\x7F]|\x{FFFD}|\?\?|[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}\x{FEFF}]|[\x{0080}-\x{009F}]|"
-    r"&(#[0-9x]|amp;|lt;|gt;|quot;|nbsp;)|_x00[0-9A-Fa-f]{2}_|[縺繧繝郢譁蜷螟][\x{FF61}-\x{FF9F}]|[ÃÂ][\x{0080}-\x{00BF}]|"
+    r"&(#[0-9x]|amp;|lt;|gt;|quot;|nbsp;)|_x00[0-9A-Fa-f]{2}_|[縺繧繝]|[郢譁蜷螟][\x{FF61}-\x{FF9F}]|[ÃÂ][\x{0080}-\x{00BF}]|"
     r"ã[\x{0080}-\x{00FF}]|\\u[0-9a-fA-F]{4}|%[0-9A-F]{2}%[0-9A-F]{2}"
 )
 _VARIANTS = r"[髙﨑德邊邉齋齊濵濱瀨塚澤櫻惠眞廣國嶋黑曻栁桒𠮷]|[\x{FE00}-\x{FE0F}]|[\x{E0100}-\x{E01EF}]"
