@@ -119,6 +119,68 @@ def retire(municipality: Municipality, theme: Theme, by: By, reason: Reason, hom
 
 
 @app.command()
+def outcomes(municipality: Municipality, as_json: Json = False, home: Home = None) -> None:
+    """What became of the published scores, per theme and date: precision, support, decisions against the score."""
+    apply_home(home)
+    import datetime as dt
+
+    from kodomo_platform.scoring.outcomes import report
+    from kodomo_platform.settings import get_settings
+    from kodomo_platform.warehouse import connect
+
+    con = connect(get_settings().warehouse(municipality), read_only=True)
+    try:
+        rows = report(con, municipality, dt.date.today())
+    finally:
+        con.close()
+    if as_json:
+        _out([asdict(row) for row in rows])
+        return
+    if not rows:
+        typer.echo("nothing is published yet: there are no scores to judge")
+        return
+    for row in rows:
+        typer.echo(
+            f"{row.theme} as of {row.as_of_date}, by {row.model}: {row.alerts} alerts among {row.children} children; "
+            f"{row.outcomes} outcomes since, {row.outcomes_among_alerts} of them alerted"
+        )
+        precision, prevalence = (
+            "not to be judged" if share is None else f"{share:.3f}" for share in (row.precision, row.prevalence)
+        )
+        days = (
+            "not to be judged" if row.median_days_to_support is None else f"{row.median_days_to_support:.0f} (median)"
+        )
+        typer.echo(f"  precision {precision}, prevalence {prevalence}; days to support {days}")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in row.overrides.items()) or "none"
+        typer.echo(f"  alerts assessed {row.alerts_assessed}; decided otherwise: {reasons}")
+    if not all(row.horizon_passed for row in rows):
+        typer.echo("not to be judged: the horizon has not passed yet, or fewer than ten children stand behind it")
+
+
+@app.command()
+def check(municipality: Municipality, as_json: Json = False, home: Home = None) -> None:
+    """What speaks for retiring an approved model. It proposes; `kodomo model retire` decides."""
+    apply_home(home)
+    from kodomo_platform.scoring.outcomes import retirement_proposals
+    from kodomo_platform.settings import get_settings
+    from kodomo_platform.warehouse import connect
+
+    con = connect(get_settings().warehouse(municipality), read_only=True)
+    try:
+        newest = con.execute("select max(as_of_date) from cfg.as_of where purpose = 'score'").fetchone()
+        assert newest is not None
+        proposals = retirement_proposals(con, municipality, newest[0])
+    finally:
+        con.close()
+    if as_json:
+        _out([asdict(row) for row in proposals])
+        return
+    for row in proposals:
+        typer.echo(f"{row.theme} version {row.version}: {row.reason_ja} / {row.reason_en}")
+    typer.echo(f"{len(proposals)} proposal(s) to retire; people decide (kodomo model retire)")
+
+
+@app.command()
 def bench(
     file: Annotated[Path, typer.Argument(help="CSV with a header.")],
     target: Annotated[str, typer.Option("--target", help="Column to predict.")],

@@ -20,23 +20,25 @@ _SHOWN = 3
 _ENTRY = '[{"feature":"VARCHAR","contribution":"DOUBLE","sentence_ja":"VARCHAR","sentence_en":"VARCHAR"}]'
 
 
-def previous_scores(code: str, as_of: dt.date) -> Path | None:
-    """The scores last published for a date before ``as_of``, or None."""
-    root = get_settings().published / municipality_code(code)
-    best: tuple[str, int, str] | None = None
-    found: Path | None = None
-    for path in root.glob("*/*/risk_scores.parquet"):
+def published_scores(code: str) -> list[Path]:
+    """The score files of one municipality, oldest date first, and within a date the newest snapshot last."""
+    found = []
+    for path in (get_settings().published / municipality_code(code)).glob("*/*/risk_scores.parquet"):
         date = path.parent.parent.name
-        if path.parent.is_symlink() or path.parent.parent.is_symlink() or not date < as_of.isoformat():
+        if path.parent.is_symlink() or path.parent.parent.is_symlink():
             continue
         try:
             dt.date.fromisoformat(date)
         except ValueError:
             continue
-        key = (date, path.stat().st_mtime_ns, path.parent.name)
-        if best is None or key > best:
-            best, found = key, path
-    return found
+        found.append((date, path.stat().st_mtime_ns, path.parent.name, path))
+    return [entry[3] for entry in sorted(found)]
+
+
+def previous_scores(code: str, as_of: dt.date) -> Path | None:
+    """The scores last published for a date before ``as_of``, or None."""
+    earlier = [path for path in published_scores(code) if path.parent.parent.name < as_of.isoformat()]
+    return earlier[-1] if earlier else None
 
 
 def add_changes(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, as_of: dt.date) -> int:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,22 @@ from kodomo_platform.scoring.candidates import (
     measures,
 )
 from kodomo_platform.scoring.conformal import limits
+from kodomo_platform.scoring.evaluation import (
+    DRIFT,
+    WATCHED,
+    Group,
+    by_group,
+    intervals,
+    last_list,
+    new_to_watchers,
+    rank_stability,
+    reference,
+    stability_index,
+    top,
+    what_each_source_adds,
+)
 from kodomo_platform.scoring.expert_cases import judge
-from kodomo_platform.scoring.scores import population_condition
+from kodomo_platform.scoring.scores import load_cohort, population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
 from kodomo_platform.settings import get_settings
 
@@ -48,6 +62,10 @@ MIN_OUTCOMES = 5
 FOLDS = 3
 MAX_ROWS = 60_000
 SEED = 20221220
+# Groups between which a proven gap blocks a model; by age and absence it is shown, for need itself differs there.
+PROTECTED = ("sex", "household")
+# Rows beyond this do not make what a source adds any clearer.
+_ROWS_FOR_SOURCES = 5_000
 TEMPLATE = Path(__file__).resolve().parents[2] / "mlflow" / "model_card.ja.html.j2"
 SHOWN = ("auc", "average_precision", "brier", "ece", "precision_at_capacity", "recall_at_capacity", "lift_at_capacity")
 
@@ -150,6 +168,9 @@ def train(
             "conformal": limits(slope * held_out[chosen][test] + shift, y),
         },
     )
+    model.facts["score_reference"] = reference(
+        model.logits({name: data.table.x[:, n] for n, name in enumerate(data.table.names)})
+    )
     complete = float(np.mean((sigmoid(model.slope * final.predict(data.table.x[test]) + model.shift) - y) ** 2))
     without = {
         block: float(
@@ -157,15 +178,22 @@ def train(
         )
         for block, columns in data.table.blocks.items()
     }
-    interval = _bootstrap_auc(y, probabilities[chosen], group)
+    evaluation = _evaluate(data, test, y, held_out, probabilities[chosen], capacity, dates, chosen_theme)
+    evaluation.drift = _drift(con, chosen_theme, model, as_of)
     failures = _floor(chosen_theme, results[chosen], complete, without)
     if results[chosen]["auc"] < results["criteria"]["auc"]:
         failures.append(f"判定基準だけ（AUC {results['criteria']['auc']:.3f}）に及ばない")
     failures += [
         f"専門家の事例 {v.case.key} を低く判定（{v.case.reason_ja}）" for v in judge(chosen_theme, model) if v.blocks
     ]
-    groups = _groups(data.sex[test], y, probabilities[chosen], capacity * dates)
-    metrics = dict(results[chosen]) | {"auc_low": interval[0], "auc_high": interval[1]}
+    failures += [
+        f"集団 {row.kind}={row.name}：{row.verdict}"
+        for row in evaluation.groups
+        if row.biased and row.kind in PROTECTED
+    ]
+    if evaluation.drift is not None and evaluation.drift > DRIFT:
+        failures.append(f"いま判定する子どもの分布が学習時と違う（PSI {evaluation.drift:.2f} > {DRIFT}）")
+    metrics = dict(results[chosen]) | evaluation.metrics()
     return _record(
         municipality.code,
         chosen_theme,
@@ -180,8 +208,7 @@ def train(
         complete,
         without,
         failures,
-        groups,
-        interval,
+        evaluation,
         probabilities,
         y,
         features,
@@ -194,7 +221,9 @@ class TrainingData:
 
     table: Table
     as_of: npt.NDArray[Any]
-    sex: npt.NDArray[Any]
+    child: npt.NDArray[Any]
+    kinds: dict[str, npt.NDArray[Any]]
+    watched: dict[str, Floats]
     test: npt.NDArray[np.bool_]
     sha256: str
 
@@ -213,6 +242,8 @@ def load_training(
         with rows as (
             select
                 f.child_id, f.as_of_date, coalesce(f.household_id, f.child_id) as household, f.sex,
+                f.age_years as _age, f.single_parent as _single,
+                {", ".join(f"f.{name} as watched__{name}" for name in WATCHED)},
                 {", ".join("f." + name for name in names)}
             from marts.mart_training_features as f
             where {population_condition(theme)}
@@ -251,12 +282,7 @@ def load_training(
         """,
         {"as_of": as_of, "theme": theme.key},
     ).fetchnumpy()
-    x = np.column_stack(
-        [
-            np.asarray(np.ma.filled(np.ma.asarray(data[name], dtype=np.float64), np.nan), dtype=np.float64)
-            for name in names
-        ]
-    )
+    x = np.column_stack([_floats(data[name]) for name in names])
     y = np.asarray(data["y"], dtype=np.int64)
     blocks: dict[str, list[int]] = {}
     for n, name in enumerate(names):
@@ -277,7 +303,20 @@ def load_training(
     table = Table(
         x, y, tuple(names), {block: tuple(columns) for block, columns in blocks.items()}, np.asarray(data["household"])
     )
-    return TrainingData(table, days, np.asarray(data["sex"]), test, digest.hexdigest())
+    age, single = _floats(data["_age"]), _floats(data["_single"])
+    absent = np.column_stack([np.isnan(x[:, columns]).all(axis=1) for columns in blocks.values()]).mean(axis=1)
+    kinds: dict[str, npt.NDArray[Any]] = {
+        "sex": np.ma.filled(data["sex"], "unknown").astype(str),
+        "household": np.where(np.isnan(single), "unknown", np.where(single > 0, "single parent", "other")),
+        "age": np.select([np.isnan(age), age < 6, age < 12, age < 15], ["unknown", "0-5", "6-11", "12-14"], "15-18"),
+        "absence": np.where(absent > np.median(absent), "more sources absent", "fewer sources absent"),
+    }
+    watched = {name: _floats(data[f"watched__{name}"]) for name in WATCHED}
+    return TrainingData(table, days, np.asarray(data["child_id"]), kinds, watched, test, digest.hexdigest())
+
+
+def _floats(column: Any) -> Floats:
+    return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan), dtype=np.float64)
 
 
 def _refuse_leak(data: TrainingData, where: str) -> None:
@@ -299,6 +338,93 @@ def _refuse_leak(data: TrainingData, where: str) -> None:
                 where=where,
                 action="find where the feature reads events after the as-of date, and rebuild the marts",
             )
+
+
+@dataclass
+class Evaluation:
+    """What was measured of the chosen candidate beside its plain measures."""
+
+    intervals: dict[str, tuple[float, float]]
+    groups: list[Group]
+    stability: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    sources: dict[str, float]
+    new_share: float | None
+    next_school_year: dict[str, float]
+    drift: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers among it, under the names they have in MLflow."""
+        out = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
+        out |= {f"{name}_high": high for name, (_, high) in self.intervals.items()}
+        out |= self.stability
+        out |= {f"source_adds.{name}": value for name, value in self.sources.items()}
+        out |= {f"next_school_year.{name}": value for name, value in self.next_school_year.items()}
+        for name, measured in self.baselines.items():
+            out |= {f"baseline.{name}.{key}": value for key, value in measured.items()}
+        if self.new_share is not None:
+            out["flagged_new_to_watchers"] = self.new_share
+        if self.drift is not None:
+            out["drift_psi"] = self.drift
+        return out
+
+
+def _evaluate(
+    data: TrainingData,
+    test: npt.NDArray[np.bool_],
+    y: Ints,
+    held_out: dict[str, Floats],
+    probability: Floats,
+    capacity: int,
+    dates: int,
+    theme: Theme,
+) -> Evaluation:
+    from kodomo_platform.scoring.candidates import Table as Rows
+
+    table, room = data.table, capacity * dates
+    household, child, moment = table.group[test], data.child[test], data.as_of[test]
+    last = last_list(data.child, data.as_of, held_out["criteria"], test, theme.horizon_months)
+    at_capacity = ("precision_at_capacity", "recall_at_capacity", "lift_at_capacity")
+    baselines: dict[str, dict[str, float]] = {"prevalence": {"precision_at_capacity": float(y.mean())}}
+    if np.isfinite(last).any():
+        ranked = sigmoid(np.where(np.isfinite(last), last, -30.0))
+        baselines["last_list"] = {key: measures(y, ranked, room)[key] for key in at_capacity}
+    # whole households, so that what a source adds is measured on other households here too
+    names, index = np.unique(table.group, return_inverse=True)
+    place = np.random.default_rng(SEED).permutation(len(names))[index]
+    kept = np.cumsum(np.bincount(place))[place] <= max(_ROWS_FOR_SOURCES, 1)
+    sample = Rows(table.x[kept], table.y[kept], table.names, table.blocks, table.group[kept])
+    year = np.array([day.year - (day.month < 4) for day in moment.tolist()])
+    learned = data.as_of[~data.test]
+    last_learned = max((day.year - (day.month < 4) for day in learned.tolist()), default=9999)
+    later = year > last_learned
+    following: dict[str, float] = {}
+    if later.any() and 0 < y[later].sum() < later.sum():
+        measured = measures(y[later], probability[later], capacity * len(np.unique(moment[later])))
+        following = {key: measured[key] for key in ("auc", "brier", "ece", "outcomes", *at_capacity)}
+    return Evaluation(
+        intervals(y, probability, household, room),
+        by_group({kind: labels[test] for kind, labels in data.kinds.items()}, y, probability, household, room),
+        rank_stability(child, moment, probability, capacity),
+        baselines,
+        what_each_source_adds(sample, data.test[kept], 2, SEED) if sample.y.sum() >= MIN_OUTCOMES else {},
+        new_to_watchers(
+            table.names,
+            table.x[test],
+            top(probability, room),
+            {name: values[test] for name, values in data.watched.items()},
+        ),
+        following,
+    )
+
+
+def _drift(con: duckdb.DuckDBPyConnection, theme: Theme, model: AdditiveModel, as_of: dt.date) -> float | None:
+    """Stability index of the scores of the children to be scored at ``as_of`` against those learned from."""
+    cohort = load_cohort(con, theme, as_of)
+    known = model.facts.get("score_reference")
+    if len(cohort.child_ids) < 50 or not isinstance(known, dict):
+        return None
+    return stability_index(known["edges"], known["shares"], model.logits(cohort.values))
 
 
 def _held_out(data: TrainingData, theme: Theme) -> dict[str, Floats]:
@@ -375,38 +501,6 @@ def _floor(theme: Theme, measured: dict[str, float], complete: float, without: d
     return failures
 
 
-def _bootstrap_auc(y: Ints, probability: Floats, group: npt.NDArray[Any], draws: int = 100) -> tuple[float, float]:
-    """90 % interval of the AUC, resampling whole households (by weights, so that nothing is copied)."""
-    from sklearn.metrics import roc_auc_score
-
-    rng = np.random.default_rng(SEED)
-    names, index = np.unique(group, return_inverse=True)
-    values = []
-    for _ in range(draws):
-        weight = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[index]
-        if 0 < (weight * y).sum() < weight.sum():
-            values.append(roc_auc_score(y, probability, sample_weight=weight))
-    if not values:
-        return float("nan"), float("nan")
-    low, high = np.percentile(values, [5, 95])
-    return float(low), float(high)
-
-
-def _groups(sex: npt.NDArray[Any], y: Ints, probability: Floats, capacity: int) -> list[dict[str, Any]]:
-    """Recall at capacity by sex; below ten outcomes it cannot be judged and is not shown."""
-    flagged = np.zeros(len(y), dtype=bool)
-    flagged[np.argsort(-probability, kind="stable")[:capacity]] = True
-    rows = []
-    for name in ("female", "male"):
-        inside = sex == name
-        outcomes = int(y[inside].sum())
-        recall = (
-            f"{(flagged & (y == 1))[inside].sum() / outcomes:.2f}" if outcomes >= 10 else "判断できません（10件未満）"
-        )
-        rows.append({"group": name, "rows": int(inside.sum()) if inside.sum() >= 10 else "10未満", "recall": recall})
-    return rows
-
-
 def _client() -> Any:
     import mlflow
 
@@ -446,8 +540,7 @@ def _record(
     complete: float,
     without: dict[str, float],
     failures: list[str],
-    groups: list[dict[str, Any]],
-    interval: tuple[float, float],
+    evaluation: Evaluation,
     probabilities: dict[str, Floats],
     y: Ints,
     features: Mapping[str, Feature],
@@ -506,12 +599,15 @@ def _record(
                 complete,
                 without,
                 failures,
-                groups,
-                interval,
+                evaluation,
                 features,
             )
             (out / "model_card.html").write_text(card, encoding="utf-8")
             _figures(out, y, probabilities, chosen)
+            _more_figures(out, model, evaluation)
+            (out / "evaluation.json").write_text(
+                json.dumps(asdict(evaluation), ensure_ascii=False, indent=2, default=str), encoding="utf-8"
+            )
             client.log_artifacts(parent_id, str(out))
         client.set_terminated(parent_id)
         name = registered_name(code, theme.key)
@@ -574,8 +670,7 @@ def _card(
     complete: float,
     without: dict[str, float],
     failures: list[str],
-    groups: list[dict[str, Any]],
-    interval: tuple[float, float],
+    evaluation: Evaluation,
     features: Mapping[str, Feature],
 ) -> str:
     """The model card in Japanese, as HTML that loads nothing from outside."""
@@ -600,8 +695,7 @@ def _card(
         masked=without,
         complete=complete,
         failures=failures,
-        groups=groups,
-        interval=interval,
+        evaluation=evaluation,
         important=important,
     )
 
@@ -630,3 +724,43 @@ def _figures(folder: Path, y: Ints, probabilities: dict[str, Floats], chosen: st
     right.set(xlabel="children looked at", ylabel="share of outcomes found", title="by capacity")
     right.legend(fontsize=7)
     figure.savefig(folder / "curves.png", dpi=80)
+
+
+def _more_figures(folder: Path, model: AdditiveModel, evaluation: Evaluation) -> None:
+    """Recall by group with its interval, and the shapes of the eight strongest terms, as two PNG files."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [row for row in evaluation.groups if row.recall is not None]
+    figure = Figure(figsize=(6, 0.6 + 0.4 * max(len(shown), 1)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for n, row in enumerate(shown):
+        assert row.recall is not None
+        assert row.recall_low is not None
+        assert row.recall_high is not None
+        axis.plot([row.recall_low, row.recall_high], [n, n], color="tab:red" if row.biased else "tab:blue")
+        axis.plot(row.recall, n, marker="o", color="tab:red" if row.biased else "tab:blue")
+    axis.set_yticks(range(len(shown)), [f"{row.kind}: {row.name}" for row in shown])
+    axis.set(xlabel="recall at capacity (90 % interval)", xlim=(0, 1))
+    figure.savefig(folder / "groups.png", dpi=80)
+
+    single = sorted((term for term in model.terms if len(term.features) == 1), key=lambda term: -term.importance)[:8]
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 4).ravel()
+    for axis, term in zip(axes, single, strict=False):
+        if term.kind == "linear":
+            low, high, centre = term.cuts[0]
+            axis.plot([low, high], [model.slope * term.scores[1] * (x - centre) for x in (low, high)])
+            absent = float(term.scores[0])
+        else:
+            cuts = term.cuts[0]
+            span = (cuts[-1] - cuts[0]) * 0.1 or 1.0 if cuts else 1.0
+            edges = [cuts[0] - span, *cuts, cuts[-1] + span] if cuts else [0.0, 1.0]
+            axis.stairs(model.slope * term.scores[1:], edges, baseline=None)
+            absent = float(term.scores[0])
+        axis.axhline(model.slope * absent, linestyle=":", color="grey")
+        axis.set_title(term.features[0], fontsize=8)
+    figure.suptitle("contribution in log odds (dotted: value absent)", fontsize=9)
+    figure.savefig(folder / "shapes.png", dpi=80)

@@ -215,3 +215,39 @@ def test_a_child_not_seen_for_long_raises_its_own_alarm(con: duckdb.DuckDBPyConn
     ).fetchone()
     assert row[:2] == ("undetermined", "not_seen_recently")
     assert "not_seen" in {hit["key"] for hit in json.loads(row[2])}
+
+
+def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    from kodomo_platform import operations
+    from kodomo_platform.scoring.outcomes import report, retirement_proposals
+
+    assert report(con, "112241", AS_OF) == []
+    con.execute(
+        "insert into marts.mart_child_features select * replace (date '2026-01-01' as as_of_date) "
+        "from marts.mart_child_features"
+    )
+    score(con, town("school_refusal", capacity=40), dt.date(2026, 1, 1), "run-1", "abc")
+    published(con, home, "2026-01-01")
+    con.execute("create schema if not exists staging")
+    con.execute(
+        "create table staging.stg_welfare__support as select child_id as source_record_id, theme, "
+        "as_of_date + 20 as assessed_on, as_of_date + 30 as support_started_on, 'known_family' as override_reason "
+        "from marts.risk_scores where alert"
+    )
+    con.execute(
+        "create or replace table linkage.lnk_crosswalk as select child_id, source_record_id, 'welfare.support' as source "
+        "from (select child_id, child_id as source_record_id from marts.risk_scores)"
+    )
+    (row,) = report(con, "112241", AS_OF)
+    assert row.horizon_passed
+    assert row.alerts == row.alerts_assessed
+    assert row.overrides == {"known_family": row.alerts}
+    assert row.median_days_to_support == 30
+    assert row.precision is not None
+    assert row.precision == row.outcomes_among_alerts / row.alerts
+    # before the horizon has passed, nothing is judged
+    (early,) = report(con, "112241", dt.date(2026, 3, 1))
+    assert (early.precision, early.horizon_passed) == (None, False)
+    operations.migrate()
+    assert retirement_proposals(con, "112241", AS_OF) == []
+    operations.close()

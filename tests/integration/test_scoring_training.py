@@ -84,3 +84,32 @@ def test_a_planted_leak_is_found(con: duckdb.DuckDBPyConnection) -> None:
     )
     with pytest.raises(ScoringError, match="must have seen the future"):
         train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+
+
+@pytest.mark.slow
+def test_a_planted_bias_blocks_promotion(home: Path) -> None:
+    con = connect(":memory:")
+    made.make_marts(con, 900, training_dates(made.town(), AS_OF))
+    # from the test dates on, three of four girls' needs are no longer recorded: what was learned overestimates them
+    con.execute(
+        "delete from marts.mart_outcome where substr(child_id, 2)::int % 2 = 1 "
+        "and substr(child_id, 2)::int % 8 != 1 and outcome_date > date '2025-12-01'"
+    )
+    report = train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+    con.close()
+    assert any("集団 sex=" in failure for failure in report.failures)
+    with pytest.raises(ScoringError, match="below the floor"):
+        approve("112241", "school_refusal", by="reviewer", reason="looks fine")
+    operations.close()
+
+
+@pytest.mark.slow
+def test_a_planted_drift_blocks_promotion(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        "update marts.mart_child_features set absent_rate_3m = 0.5, absent_rate_12m = 0.5, absent_rate_1m = 0.5, "
+        "late_rate_3m = 0.5, late_rate_12m = 0.5, survey_mood = 1"
+    )
+    report = train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+    assert any("PSI" in failure for failure in report.failures)
+    with pytest.raises(ScoringError, match="below the floor"):
+        approve("112241", "school_refusal", by="reviewer", reason="looks fine")
