@@ -57,6 +57,8 @@ def serve(host: str, port: int, mlflow_port: int) -> int:
         _require_free(host, wanted)
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    # MLflow would also start workers for its assistants: nothing here uses them
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     running: dict[str, subprocess.Popen[bytes]] = {}
     interrupted = False
 
@@ -70,9 +72,7 @@ def serve(host: str, port: int, mlflow_port: int) -> int:
         for name, command in commands(host, port, mlflow_port).items():
             log = Path.open(logs / f"{name.lower().replace(' ', '-')}.log", "ab")
             # a group of its own: Ctrl-C reaches this process alone, which then stops each server with its workers
-            running[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ.copy(), start_new_session=True
-            )
+            running[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
             log.close()
         print(
             f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops all.",

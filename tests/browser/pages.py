@@ -79,7 +79,8 @@ def servers(home: Path) -> Iterator[Servers]:
             raise AssertionError(f"{address} still answers after Ctrl-C")
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()  # it stops its servers, which are in groups of their own
+            process.wait(timeout=60)
 
 
 @contextmanager
