@@ -268,6 +268,8 @@ def _masked_effects(code: str, theme: str) -> dict[str, float]:
     from kodomo_platform.errors import KodomoError
     from kodomo_platform.scoring import versions
 
+    if not any(get_settings().mlflow_dir.glob("*")):
+        return {}  # asking would set up a registry
     try:
         known = versions(code, theme)
     except KodomoError:  # no model yet: the table stands without it
