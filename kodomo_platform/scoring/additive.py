@@ -97,7 +97,9 @@ class AdditiveModel:
                 out[:, n] = np.where(absent, term.scores[0], term.scores[1] * position)
                 variance[:, n] = np.where(absent, term.std[0] ** 2, (term.std[1] * position) ** 2)
             else:
-                cells = tuple(_cells(values[name], cuts) for name, cuts in zip(term.features, term.cuts, strict=True))
+                cells = tuple(
+                    cell_numbers(values[name], cuts) for name, cuts in zip(term.features, term.cuts, strict=True)
+                )
                 out[:, n] = term.scores[cells]
                 variance[:, n] = term.std[cells] ** 2
         return out * self.slope, variance * self.slope**2
@@ -147,7 +149,8 @@ def sum_terms(contributions: Floats, base: float) -> Floats:
     return total
 
 
-def _cells(x: Floats, cuts: Sequence[float]) -> npt.NDArray[np.int64]:
+def cell_numbers(x: Floats, cuts: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Cell of each value: 0 absent, n + 1 the n-th interval."""
     absent = np.isnan(x)
     cells = np.searchsorted(np.asarray(cuts, dtype=float), np.where(absent, 0.0, x), side="right") + 1
     return np.where(absent, 0, cells).astype(np.int64)

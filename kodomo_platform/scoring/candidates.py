@@ -125,7 +125,9 @@ def fit_logistic(table: Table, theme: str, *, seed: int = 0, strength: float = 0
     return _fitted("logistic", theme, table, float(regression.intercept_[0]), terms)
 
 
-def fit_ebm(table: Table, theme: str, *, seed: int = 0, bags: int = 8, interactions: int = 5) -> Fitted:
+def fit_ebm(
+    table: Table, theme: str, *, seed: int = 0, bags: int = 8, interactions: int = 5, max_bins: int = 32
+) -> Fitted:
     """Explainable Boosting Machine, small enough to be read: 8 bags, 5 interactions."""
     from interpret.glassbox import ExplainableBoostingClassifier
 
@@ -140,7 +142,7 @@ def fit_ebm(table: Table, theme: str, *, seed: int = 0, bags: int = 8, interacti
         outer_bags=bags,
         inner_bags=0,
         interactions=interactions if len(useful) > 1 else 0,
-        max_bins=32,
+        max_bins=max_bins,
         max_interaction_bins=8,
         learning_rate=0.05,
         max_rounds=200,
