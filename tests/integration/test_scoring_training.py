@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import importlib.util
 import json
@@ -113,3 +114,39 @@ def test_a_planted_drift_blocks_promotion(con: duckdb.DuckDBPyConnection) -> Non
     assert any("PSI" in failure for failure in report.failures)
     with pytest.raises(ScoringError, match="below the floor"):
         approve("112241", "school_refusal", by="reviewer", reason="looks fine")
+
+
+def test_scoring_needs_no_server_and_refuses_a_model_of_other_columns(
+    con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kodomo_platform.scoring import artifacts, load_themes
+    from kodomo_platform.scoring.additive import criteria_model
+    from kodomo_platform.settings import get_settings
+
+    town = made.town("school_refusal")
+    for text, expected in (("other", "trained on columns that are not there"), ("school_refusal", "")):
+        model = criteria_model(load_themes()["school_refusal"])
+        if expected:
+            strange = dataclasses.replace(model.terms[0], features=("no_such_column",))
+            model = dataclasses.replace(model, terms=(strange, *model.terms[1:]))
+        _, sha256 = artifacts.keep("112241", dataclasses.replace(model, name=text))
+        operations.migrate()
+        operations.approve_model("112241", "school_refusal", text, text, "run", sha256, "reviewer", "a test")
+        # nobody answers there: the approved model's own copy is enough
+        monkeypatch.setattr(type(get_settings()), "mlflow_tracking_uri", "http://127.0.0.1:9")
+        if expected:
+            with pytest.raises(ScoringError, match=expected):
+                score(con, town, AS_OF, "run-1", "abc")
+        else:
+            assert score(con, town, AS_OF, "run-1", "abc").themes[0].model_version == text
+
+
+@pytest.mark.parametrize("outcomes", [1, 30])
+def test_one_outcome_or_all_in_one_month_is_said(con: duckdb.DuckDBPyConnection, outcomes: int) -> None:
+    con.execute("delete from marts.mart_outcome")
+    con.execute(
+        f"insert into marts.mart_outcome select distinct child_id, 'school_refusal', date '2025-05-20', 'x' "
+        f"from marts.mart_training_features order by child_id limit {outcomes}"
+    )
+    with pytest.raises(ScoringError, match=r"too few to learn from|one side of the test dates"):
+        train(con, made.town("school_refusal"), "school_refusal", AS_OF)
