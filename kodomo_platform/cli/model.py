@@ -30,7 +30,16 @@ _SHOWN = (
     "brier",
     "ece",
     "precision_at_capacity",
+    "precision_at_capacity_low",
+    "precision_at_capacity_high",
+    "recall_at_capacity",
     "lift_at_capacity",
+    "visits_per_outcome",
+    "baseline.last_list.precision_at_capacity",
+    "next_school_year.auc",
+    "flagged_new_to_watchers",
+    "rank_correlation",
+    "drift_psi",
 )
 
 

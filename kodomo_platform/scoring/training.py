@@ -133,7 +133,7 @@ def train(
             action="the criteria go on scoring alone; learn together with other municipalities, or wait for outcomes",
         )
     _refuse_leak(data, where)
-    held_out = _held_out(data, chosen_theme)
+    held_out, held_out_masked = _held_out(data, chosen_theme)
     test = data.test & np.isfinite(held_out["ebm"])
     y, group = data.table.y[test], data.table.group[test]
     if not 0 < y.sum() < len(y):
@@ -171,12 +171,11 @@ def train(
     model.facts["score_reference"] = reference(
         model.logits({name: data.table.x[:, n] for n, name in enumerate(data.table.names)})
     )
-    complete = float(np.mean((sigmoid(model.slope * final.predict(data.table.x[test]) + model.shift) - y) ** 2))
+    # on rows that no fold's model had seen: a model knows its own rows too well for a fair ratio
+    complete = float(np.mean((sigmoid(slope * held_out[chosen][test] + shift) - y) ** 2))
     without = {
-        block: float(
-            np.mean((sigmoid(model.slope * final.predict(masked(data.table.x[test], columns)) + model.shift) - y) ** 2)
-        )
-        for block, columns in data.table.blocks.items()
+        block: float(np.mean((sigmoid(slope * z[test] + shift) - y) ** 2))
+        for block, z in held_out_masked[chosen].items()
     }
     evaluation = _evaluate(data, test, y, held_out, probabilities[chosen], capacity, dates, chosen_theme)
     evaluation.drift = _drift(con, chosen_theme, model, as_of)
@@ -427,8 +426,11 @@ def _drift(con: duckdb.DuckDBPyConnection, theme: Theme, model: AdditiveModel, a
     return stability_index(known["edges"], known["shares"], model.logits(cohort.values))
 
 
-def _held_out(data: TrainingData, theme: Theme) -> dict[str, Floats]:
-    """Logits of the test rows by models that saw neither their household nor their date (NaN for other rows)."""
+def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict[str, dict[str, Floats]]]:
+    """Logits of the test rows by models that saw neither their household nor their date (NaN for other rows).
+
+    The second holds the same with each source masked in turn, per candidate with reasons that add up.
+    """
     table = data.table
     fold = folds_by_group(table.group, table.y, FOLDS, SEED)
     learn = ~data.test if (~data.test).any() else np.ones(len(table.y), dtype=bool)
@@ -437,6 +439,9 @@ def _held_out(data: TrainingData, theme: Theme) -> dict[str, Floats]:
     out = {"criteria": criteria.logits(values)}
     for name in (*FITTERS, "blend"):
         out[name] = np.full(len(table.y), np.nan)
+    without = {
+        name: {block: np.full(len(table.y), np.nan) for block in table.blocks} for name in ("logistic", "ebm", "blend")
+    }
     for part in range(FOLDS):
         rows = table.rows(learn & (fold != part))
         aside = np.flatnonzero(data.test & (fold == part))
@@ -444,9 +449,15 @@ def _held_out(data: TrainingData, theme: Theme) -> dict[str, Floats]:
             continue
         for name, fitter in FITTERS.items():
             extra = {"bags": 3} if name == "ebm" else {}
-            out[name][aside] = fitter(rows, theme.key, seed=SEED + part, **extra).predict(table.x[aside])
+            fitted = fitter(rows, theme.key, seed=SEED + part, **extra)
+            out[name][aside] = fitted.predict(table.x[aside])
+            for block, columns in table.blocks.items():
+                if name in without:
+                    without[name][block][aside] = fitted.predict(masked(table.x[aside], columns))
         out["blend"][aside] = (out["logistic"][aside] + out["ebm"][aside]) / 2
-    return out
+        for block in table.blocks:
+            without["blend"][block][aside] = (without["logistic"][block][aside] + without["ebm"][block][aside]) / 2
+    return out, without
 
 
 def _final(table: Table, chosen: str, theme: Theme) -> Fitted:
