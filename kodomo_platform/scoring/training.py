@@ -38,6 +38,7 @@ from kodomo_platform.scoring.candidates import (
 from kodomo_platform.scoring.conformal import limits
 from kodomo_platform.scoring.evaluation import (
     DRIFT,
+    SMALL,
     WATCHED,
     Group,
     by_group,
@@ -398,7 +399,8 @@ def _evaluate(
     last_learned = max((day.year - (day.month < 4) for day in learned.tolist()), default=9999)
     later = year > last_learned
     following: dict[str, float] = {}
-    if later.any() and 0 < y[later].sum() < later.sum():
+    # below ten outcomes a number would be chance, and is not shown
+    if SMALL <= y[later].sum() < later.sum():
         measured = measures(y[later], probability[later], capacity * len(np.unique(moment[later])))
         following = {key: measured[key] for key in ("auc", "brier", "ece", "outcomes", *at_capacity)}
     return Evaluation(
