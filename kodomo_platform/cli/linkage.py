@@ -56,18 +56,94 @@ def undo(
 @app.command()
 def train(
     municipality: Annotated[list[str], typer.Option("--municipality", help="Linked municipalities to learn from.")],
-    out: Annotated[Path, typer.Option("--out", help="Model file to write.")],
-    version: Annotated[str, typer.Option("--version", help="Name of the new version.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Only write a model file here; record nothing in MLflow.")
+    ] = None,
+    version: Annotated[str, typer.Option("--version", help="Name of the new version (with --out).")] = "trained",
     truth: Annotated[
         list[Path] | None, typer.Option("--truth", help="Truth file per municipality, in the same order.")
     ] = None,
     home: Home = None,
 ) -> None:
-    """Learn the weights anew, from a truth or from the links by number, and write a model file."""
+    """Learn the weights anew, from a truth or from the links by number. The version is recorded in MLflow for the first
+    municipality named, with charts and a blind test; it links only after `kodomo linkage approve`."""
     apply_home(home)
     from kodomo_platform.linkage.training import train_linkage_model
     from kodomo_platform.settings import get_settings
 
     paths = [get_settings().warehouse(code) for code in municipality]
-    model = train_linkage_model(paths, out, version=version, truths=truth or [])
-    typer.echo(f"model {model.version} written to {out} (sha256 {model.sha256})")
+    if out is not None:
+        model = train_linkage_model(paths, out, version=version, truths=truth or [])
+        typer.echo(f"model {model.version} written to {out} (sha256 {model.sha256})")
+        return
+    from kodomo_platform.linkage.registry import train_and_record
+
+    report = train_and_record(municipality[0], paths, truths=truth or [])
+    typer.echo(
+        f"version {report.version} from {report.labelled_pairs} labelled pairs, MLflow run {report.run_id}; blind test: "
+        f"{report.test.fp} false and {report.test.fn} missed of {report.test.tp + report.test.fn} pairs "
+        f"(standing model: {report.standing.fp} and {report.standing.fn}); floor: {report.floor}"
+    )
+    typer.echo("it links only after `kodomo linkage approve`")
+
+
+Code = Annotated[str, typer.Option("--municipality", help="Code of the municipality.")]
+Chosen = Annotated[str | None, typer.Option("--version", help="Version (default: the newest trained).")]
+By = Annotated[str, typer.Option("--by", help="Name of who decides.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why.")]
+
+
+@app.command()
+def models(municipality: Code, as_json: Json = False, home: Home = None) -> None:
+    """Trained versions of the linkage model, their blind tests, and which one links."""
+    apply_home(home)
+    from kodomo_platform import operations
+    from kodomo_platform.linkage.registry import THEME, versions
+
+    rows = versions(municipality)
+    standing = operations.approved_model(municipality, THEME)
+    if as_json:
+        approved = None if standing is None else standing.version
+        content = {"approved": approved, "versions": [dataclasses.asdict(row) for row in rows]}
+        typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+        return
+    typer.echo(
+        "the shipped model links: no version is approved"
+        if standing is None
+        else f"version {standing.version} links, approved by {standing.by}: {standing.reason}"
+    )
+    for row in rows:
+        typer.echo(
+            f"  version {row.version} precision {row.metrics.get('test.precision', float('nan')):.5f} "
+            f"recall {row.metrics.get('test.recall', float('nan')):.5f} (blind test) floor: {row.floor}"
+        )
+
+
+@app.command()
+def approve(municipality: Code, by: By, reason: Reason, version: Chosen = None, home: Home = None) -> None:
+    """Let one trained version link from the next run on. Refused when it does worse than the standing model."""
+    apply_home(home)
+    from kodomo_platform.linkage import registry
+
+    done = registry.approve(municipality, version, by=by, reason=reason)
+    typer.echo(f"approved: linkage model version {done.version} by {done.by}; it links from the next run on")
+
+
+@app.command()
+def reject(municipality: Code, by: By, reason: Reason, version: Chosen = None, home: Home = None) -> None:
+    """Record that one version was refused."""
+    apply_home(home)
+    from kodomo_platform.linkage import registry
+
+    done = registry.reject(municipality, version, by=by, reason=reason)
+    typer.echo(f"rejected: linkage model version {done.version} by {done.by}")
+
+
+@app.command()
+def retire(municipality: Code, by: By, reason: Reason, home: Home = None) -> None:
+    """Take the approved version out of use: the shipped model links again."""
+    apply_home(home)
+    from kodomo_platform.linkage import registry
+
+    done = registry.retire(municipality, by=by, reason=reason)
+    typer.echo(f"retired: linkage model version {done.version}; the shipped model links from the next run on")

@@ -10,9 +10,17 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
 from kodomo_platform.linkage.evidence import Comparison, comparisons, dotted
-from kodomo_platform.linkage.model import SPLINK_COLUMNS, TERM_COLUMNS, LinkageModel, load_model, splink_settings
+from kodomo_platform.linkage.model import (
+    SPLINK_COLUMNS,
+    TERM_COLUMNS,
+    LinkageModel,
+    load_model,
+    parse_model,
+    splink_settings,
+)
 from kodomo_platform.linkage.preparation import BLOCKS, DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ def link_records(
     conflict, register_duplicate, register_return), probability, weight (bits), given_name, birth_date, sex, household
     (levels), outcome (link, review), why, evidence (JSON: level names, no values), touches (records the answer moves).
     """
-    model = load_model() if model is None else model
+    model = standing_model(con) if model is None else model
     counts = prepare(con, identity)
     nodes, keys = _nodes(con)
     pairs = _number_pairs(con)
@@ -75,8 +83,30 @@ def link_records(
         f"('placeholder_numbers', {counts['placeholder_numbers']}), ('blocks_over_cap', {dropped}), "
         f"('records_compared_by_likeness', {sum(not n.register for n in nodes) - len(linked)})) as t(metric, value)"
     )
+    con.execute("create or replace table linkage.lnk_model (version varchar, sha256 varchar)")
+    con.execute("insert into linkage.lnk_model values (?, ?)", [model.version, model.sha256])
     con.execute("drop table if exists lnk_prepared")
     return table
+
+
+def standing_model(con: duckdb.DuckDBPyConnection) -> LinkageModel:
+    """The model that this warehouse is to be linked with: the approved one as `load_known_ids` put it there (its hash
+    is checked again), the shipped one while none is approved."""
+    there = con.execute(
+        "select 1 from information_schema.tables where table_schema = 'ops' and table_name = 'linkage_model'"
+    ).fetchone()
+    row = con.execute("select text, sha256 from ops.linkage_model").fetchone() if there else None
+    if row is None:
+        return load_model()
+    model = parse_model(str(row[0]), "ops.linkage_model")
+    if model.sha256 != row[1]:
+        raise LinkageError(
+            "the linkage model in the warehouse is not the approved one",
+            where="ops.linkage_model",
+            expected=f"SHA-256 {row[1]}",
+            action="start the run again: the approved model is read in anew",
+        )
+    return model
 
 
 def _nodes(con: duckdb.DuckDBPyConnection) -> tuple[list[Node], dict[tuple[str, str], int]]:
@@ -230,10 +260,14 @@ def _has_candidates(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _splink_pairs(
-    con: duckdb.DuckDBPyConnection, linked: set[int], nodes: list[Node], model: LinkageModel
+    con: duckdb.DuckDBPyConnection,
+    linked: set[int],
+    nodes: list[Node] | None,
+    model: LinkageModel,
+    threshold: float | None = None,
 ) -> tuple[list[Pair], int]:
     """Splink's opinion about every record that is still alone, against all children and all other records."""
-    if sum(not node.register for node in nodes) == len(linked):
+    if nodes is not None and sum(not node.register for node in nodes) == len(linked):
         return [], 0  # nothing is left to link: Splink need not even be imported
     _mark(con, linked)
     con.execute(
@@ -262,7 +296,12 @@ def _splink_pairs(
     con.execute(f"create or replace temp table lnk_splink_right as select {columns} from lnk_compared")
     con.execute("create or replace temp table lnk_splink_left as select * from lnk_splink_right where is_left")
     try:
-        rows = _predict(con, model, max(int(people), LEAST_PEOPLE))
+        rows = _predict(
+            con,
+            model,
+            max(int(people), LEAST_PEOPLE),
+            min(model.review, 0.05) if threshold is None else threshold,
+        )
     finally:
         con.execute("drop table if exists lnk_splink_left")
         con.execute("drop table if exists lnk_splink_right")
@@ -270,7 +309,17 @@ def _splink_pairs(
     return rows, dropped
 
 
-def _predict(con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int) -> list[Pair]:
+def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity: str) -> list[Pair]:
+    """Every pair that shares a block and is not hopeless, with its weight; nothing is assigned. For blind tests.
+
+    Positions in a pair are those of ``lnk_prepared`` (rid - 1), which is left behind.
+    """
+    prepare(con, identity)
+    pairs, _ = _splink_pairs(con, set(), None, model, threshold=0.001)
+    return pairs
+
+
+def _predict(con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int, threshold: float) -> list[Pair]:
     from splink import DuckDBAPI, Linker
 
     logging.getLogger("splink").setLevel(logging.ERROR)
@@ -285,9 +334,7 @@ def _predict(con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int) -
         )
         con.execute(f"create or replace temp table lnk_tf_{column} as {frequency}")
         linker.table_management.register_term_frequency_lookup(api.register(f"lnk_tf_{column}"), column)
-    scored = linker.inference.predict_between(
-        left, right, threshold_match_probability=min(model.review, 0.05), warning_mode="never"
-    )
+    scored = linker.inference.predict_between(left, right, threshold_match_probability=threshold, warning_mode="never")
     rows = con.execute(
         f"select s.rid_l - 1, s.rid_r - 1, s.match_probability, s.match_weight, {_comparison('given_name').case_sql()} "
         f"from {scored.physical_name} as s join lnk_prepared as l on l.rid = s.rid_l "
@@ -364,4 +411,4 @@ def _edge_types() -> dict[str, Any]:
     return {name: numbers.get(name, pa.int8() if name in _LEVELS else pa.string()) for name in EDGE_COLUMNS}
 
 
-__all__ = ["DUPLICATE_FREE", "EDGE_COLUMNS", "IDENTITY", "REGISTER", "link_records"]
+__all__ = ["DUPLICATE_FREE", "EDGE_COLUMNS", "IDENTITY", "REGISTER", "link_records", "score_everyone", "standing_model"]

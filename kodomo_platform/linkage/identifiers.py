@@ -36,7 +36,8 @@ def child_id_of(key: str, number: int) -> str:
 
 
 def load_known_ids(con: duckdb.DuckDBPyConnection, code: str) -> int:
-    """Copy ids, former ids, decisions and the id counter of ``code`` into schema ``ops``; call before dbt.
+    """Copy ids, former ids, decisions, the id counter and the approved linkage model of ``code`` into schema ``ops``;
+    call before dbt.
 
     Returns:
         How many records bear an id already.
@@ -65,7 +66,19 @@ def load_known_ids(con: duckdb.DuckDBPyConnection, code: str) -> int:
     state = operations.id_state(code)
     con.execute("create or replace table ops.id_state (municipality varchar, key varchar, next_number bigint)")
     con.execute("insert into ops.id_state values (?, ?, ?)", [code, state.key, state.next_number])
+    _load_model(con, code)
     return int(known.num_rows)
+
+
+def _load_model(con: duckdb.DuckDBPyConnection, code: str) -> None:
+    """Put the approved linkage model where the linking step (another process, without the operations database) finds
+    it; an empty table says that none is approved and the shipped model links."""
+    from kodomo_platform.linkage.registry import approved_model
+
+    con.execute("create or replace table ops.linkage_model (version varchar, sha256 varchar, text varchar)")
+    model = approved_model(code)
+    if model is not None:
+        con.execute("insert into ops.linkage_model values (?, ?, ?)", [model.version, model.sha256, model.text])
 
 
 def name_clusters(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class LinkageModel:
     weights: dict[str, dict[str, tuple[float, float]]]
     training: dict[str, Any]
     sha256: str
+    text: str = field(repr=False, default="")
 
     def pair(self, comparison: Comparison, level_name: str) -> tuple[float, float]:
         return self.weights[comparison.name][level_name]
@@ -76,45 +77,68 @@ def load_model(path: Path = SHIPPED) -> LinkageModel:
         LinkageError: not readable, of another version, altered, or not of these comparisons.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise LinkageError("the linkage model cannot be read", where=str(path), action="restore the file") from error
+    return parse_model(text, str(path))
+
+
+def parse_model(text: str, where: str) -> LinkageModel:
+    """The model that ``text`` describes; ``where`` it was found is said in errors, which are those of `load_model`."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise LinkageError("the linkage model cannot be read", where=where, action="restore the file") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LinkageError(
             "the linkage model is of another version",
-            where=str(path),
+            where=where,
             expected=FORMAT,
             action="train again: `kodomo linkage train`",
         )
     if content.get("sha256") != _digest(content):
         raise LinkageError(
             "the linkage model was altered after training",
-            where=str(path),
+            where=where,
             expected="the file as `kodomo linkage train` wrote it",
             action="restore the file or train again",
         )
+    given = content.get("weights", {})
     for comparison in comparisons():
-        known = content["weights"].get(comparison.name, {})
+        known = given.get(comparison.name, {})
         wanted = {level.name for level in comparison.levels if level.number >= 0}
         if set(known) != wanted:
             raise LinkageError(
                 f"the linkage model does not fit the comparison {comparison.name}",
-                where=str(path),
+                where=where,
                 expected=", ".join(sorted(wanted)),
                 action="train again: `kodomo linkage train`",
             )
-    return LinkageModel(
-        version=str(content["version"]),
-        match=float(content["match"]),
-        review=float(content["review"]),
-        margin_bits=float(content["margin_bits"]),
-        weights={
-            name: {level: (float(m), float(u)) for level, (m, u) in levels.items()}
-            for name, levels in content["weights"].items()
-        },
-        training=content.get("training", {}),
-        sha256=content["sha256"],
-    )
+    try:
+        model = LinkageModel(
+            version=str(content["version"]),
+            match=float(content["match"]),
+            review=float(content["review"]),
+            margin_bits=float(content["margin_bits"]),
+            weights={
+                name: {level: (float(m), float(u)) for level, (m, u) in levels.items()}
+                for name, levels in given.items()
+            },
+            training=content.get("training", {}),
+            sha256=content["sha256"],
+            text=text,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LinkageError("the linkage model lacks a number or holds a wrong one", where=where) from error
+    shares = [share for levels in model.weights.values() for pair in levels.values() for share in pair]
+    if not (0 < model.review < model.match < 1 and all(0 < share <= 1 for share in shares)):
+        raise LinkageError(
+            "the linkage model holds an impossible number",
+            where=where,
+            expected="0 < review < match < 1, and every m and u in (0, 1]",
+            action="train again: `kodomo linkage train`",
+        )
+    return model
 
 
 def splink_settings(model: LinkageModel, people: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Learning the linkage model's weights. Its own job, run when asked; weekly runs only use what was approved.
 
-m (how often a level is seen among true pairs) is counted on labelled pairs: a truth where there is one, else the pairs
-that numbers linked, which need no likeness to be found. u is counted on random pairs; a level too rare to be counted
-there keeps its former value. Nothing random: pairs are drawn by hash, so the same input gives the same model.
+m (how often a level is seen among true pairs) is counted on labelled pairs of half of the people (the other half is
+kept for `blind_test`): a truth where there is one, else the pairs that numbers linked, which need no likeness to be found. u is counted on random pairs of strangers (labelled, of two households); a level too rare to be counted
+there keeps its former value, and the former model's m weighs as some labelled pairs more. Nothing random: pairs are drawn by hash, so the same input gives the same model.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from kodomo_platform.linkage.evidence import comparisons
 from kodomo_platform.linkage.model import SHIPPED, LinkageModel, load_model, write_model
 from kodomo_platform.linkage.preparation import prepare, young
 
-_FEWEST = 30  # a level seen less often than this is too rare to be counted
-_FEWEST_PAIRS = 200
+_FEWEST = 30  # a level seen less often than this among random pairs is too rare to be counted
+_FEWEST_PAIRS = 100
+# the former model counts as so many labelled pairs more, so that few pairs move a weight little
+_PRIOR_PAIRS = 50
 # given names that differ must stay strong evidence, however dirty the labels are: siblings and twins
 _MOST_DIFFERENT_GIVEN = 0.0005
 
@@ -56,8 +58,7 @@ def train_linkage_model(
         weights[comparison.name] = {}
         for level in levels:
             m, u = before.pair(comparison, level.name)
-            if true[comparison.name][level.number] >= _FEWEST:
-                m = true[comparison.name][level.number] / total_true
+            m = (true[comparison.name][level.number] + _PRIOR_PAIRS * m) / (total_true + _PRIOR_PAIRS)
             if rest[comparison.name][level.number] >= _FEWEST:
                 u = rest[comparison.name][level.number] / total_rest
             if comparison.name == "given_name" and level.number == 0:
@@ -75,17 +76,17 @@ def train_linkage_model(
 
 
 def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], rest: dict[str, Counter[int]]) -> int:
-    from kodomo_platform.warehouse import connect
+    from kodomo_platform.linkage.blind_test import TRAINING_HALF, hidden_numbers, label_by_number
 
-    con = connect(warehouse, read_only=True)
+    con = hidden_numbers(warehouse)
     try:
-        prepare(con)
+        prepare(con, "linkage.lnk_identity")
         if truth is None:
-            label = "case when is_register then source_record_id else resident_number end"
-            con.execute(f"create or replace temp table labels as select rid, {label} as person from lnk_prepared")
+            label_by_number(con)
         else:
             con.execute(
-                "create or replace temp table labels as select p.rid, t.person_id as person from lnk_prepared as p "
+                "create or replace temp table labels as select p.rid, t.person_id as person, hash(t.person_id) % 2 "
+                "as half from lnk_prepared as p "
                 "join read_csv(?, all_varchar = true) as t using (source, source_record_id)",
                 [str(truth)],
             )
@@ -93,14 +94,22 @@ def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], r
         labelled = con.execute(
             f"select {cases} from labels as a join labels as b on a.person = b.person and a.rid < b.rid "
             "join lnk_prepared as l on l.rid = a.rid join lnk_prepared as r on r.rid = b.rid "
-            "where l.source <> r.source"
+            f"where l.source <> r.source and a.half = {TRAINING_HALF}"
         ).fetchall()
         random = con.execute(
             f"""
-            with kept as (select * from lnk_prepared as p where {young("p")} order by hash(rid) limit 1500)
-            select {cases} from kept as l join kept as r on l.rid < r.rid
-            left join labels as a on a.rid = l.rid left join labels as b on b.rid = r.rid
-            where a.person is distinct from b.person or a.person is null
+            -- strangers: siblings share a household by nature, and given names, not households, tell them apart
+            with home as (
+                select a.rid, a.person, r.household_number
+                from labels as a
+                join lnk_prepared as p on p.rid = a.rid
+                left join (select person, min(household_number) as household_number
+                    from labels join lnk_prepared using (rid) group by person) as r on r.person = a.person
+                where {young("p")} order by hash(a.rid) limit 1500
+            )
+            select {cases} from home as a join home as b on a.rid < b.rid and a.person <> b.person
+                and a.household_number is distinct from b.household_number
+            join lnk_prepared as l on l.rid = a.rid join lnk_prepared as r on r.rid = b.rid
             """
         ).fetchall()
     finally:

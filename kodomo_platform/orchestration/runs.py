@@ -12,6 +12,8 @@ from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.orchestration.installation import dagster_instance_home
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 
+_JOBS = ("municipality_run", "training", "linkage_training", "scoring_and_publishing")
+
 
 @dataclass(frozen=True)
 class RunReport:
@@ -57,8 +59,8 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
     from kodomo_platform.orchestration.build import platform_definitions
     from kodomo_platform.orchestration.resources import municipality_lock
 
-    if job not in {"municipality_run", "training", "scoring_and_publishing"}:
-        raise UsageError(f"no job named {job!r}", expected="municipality_run, training or scoring_and_publishing")
+    if job not in _JOBS:
+        raise UsageError(f"no job named {job!r}", expected=", ".join(_JOBS))
     with municipality_lock(municipality.code, "kodomo run"):
         pass  # refuse before a run is recorded; the run itself holds the lock while it works
     settings: dict[str, object] = {"training": job == "training"}

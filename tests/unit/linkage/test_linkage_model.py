@@ -11,7 +11,7 @@ import pytest
 
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.identifiers import child_id_of
-from kodomo_platform.linkage.model import SHIPPED, load_model
+from kodomo_platform.linkage.model import SHIPPED, load_model, write_model
 
 
 def test_the_shipped_model_loads() -> None:
@@ -46,3 +46,18 @@ def test_ids_are_opaque_and_differ_between_installations() -> None:
 def test_importing_the_room_does_not_import_splink_or_django() -> None:
     code = "import sys, kodomo_platform.linkage; sys.exit(bool({'splink', 'django'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("match", 0.1), ("review", 0), ("match", "high"), ("margin_bits", None)])
+def test_a_whole_model_with_impossible_numbers_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    content = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    content[key] = value
+    with pytest.raises(LinkageError, match="number"):
+        write_model(tmp_path / "model.json", content)
+
+
+def test_a_model_of_other_comparisons_is_refused(tmp_path: Path) -> None:
+    content = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    del content["weights"]["sex"]
+    with pytest.raises(LinkageError, match="does not fit"):
+        write_model(tmp_path / "model.json", content)
