@@ -27,9 +27,8 @@ _SAID = {
 }
 
 
-# The report is written where a run may end: after the extracts (their holders act on it), after the last layer, and
-# wherever a critical expectation stops the run.
-_TOLD_AFTER = ("raw", "scores")
+# The report is written where a run ends: after the last layer, and wherever a critical expectation stops it.
+_TOLD_AFTER = ("scores",)
 
 
 def _report(
@@ -45,7 +44,8 @@ def _report(
 
     try:
         report = html_report(con, municipality, context.run.run_id)
-        sheets = write_sheets(con, municipality, as_of, get_settings().reports / municipality.code / "sheets")
+        folder = get_settings().reports / municipality.code / "sheets"
+        sheets = write_sheets(con, municipality, as_of, folder, run_id=context.run.run_id)
     except Exception as error:
         # the type alone: a database's message may quote a cell
         context.log.warning(f"the quality report could not be written ({type(error).__name__})")

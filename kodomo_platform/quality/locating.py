@@ -6,8 +6,9 @@ For correction sheets and for the evaluation against a twin's truth. Counting be
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
 
@@ -39,9 +40,18 @@ class FaultyRow:
 
 
 def faulty_rows(
-    con: duckdb.DuckDBPyConnection, as_of: dt.date, expectations: Iterable[Expectation], *, limit: int = 1_000_000
+    con: duckdb.DuckDBPyConnection,
+    as_of: dt.date,
+    expectations: Iterable[Expectation],
+    *,
+    limit: int = 1_000_000,
+    counted: Mapping[str, int] | None = None,
 ) -> Iterator[FaultyRow]:
-    """Every row that breaks one of ``expectations`` (raw and staging ones), at most ``limit`` for each."""
+    """Every row that breaks one of ``expectations`` (raw and staging ones), at most ``limit`` for each.
+
+    ``counted``: unexpected rows by expectation key, where a validation of the same tables has counted them; the others
+    are counted here first.
+    """
     catalog = load_catalog()
     register_functions(con)
     reading = read_configuration(con, as_of)
@@ -49,6 +59,8 @@ def faulty_rows(
     bundles: dict[str, list[tuple[Expectation, Check]]] = {}
     for expectation in expectations:
         if expectation.source is None or not_held(expectation, reading) or expectation.table not in tables:
+            continue
+        if counted is not None and counted.get(expectation.key) == 0:
             continue
         check = compile_check(expectation, reading, catalog)
         if (
@@ -59,17 +71,21 @@ def faulty_rows(
             bundles.setdefault(check.relation, []).append((expectation, check))
     counter = PlainSql(con)
     for relation, members in bundles.items():
-        # one scan tells which conditions have rows at all: most have none
-        counts = counter.counts(relation, [check for _, check in members], [0.0] * len(members))
-        for (expectation, check), (_, unexpected) in zip(members, counts, strict=True):
-            if not unexpected:
-                continue
-            rows = con.execute(
-                "select _extract_date, _source_file_sha256, _row_number "
-                f"from {relation} as checked where ({check.scope}) and ({check.violated}) "
-                f"order by 1, 2, 3 limit {int(limit)}"
-            ).fetchall()
-            for extract_date, sha256, row_number in rows:
+        if counted is None or any(expectation.key not in counted for expectation, _ in members):
+            # one scan tells which conditions have rows at all: most have none
+            counts = counter.counts(relation, [check for _, check in members], [0.0] * len(members))
+            members = [member for member, (_, unexpected) in zip(members, counts, strict=True) if unexpected]
+        if not members:
+            continue
+        # one scan for all of them again: reading dates out of texts costs more than finding the rows
+        broken = [f"coalesce(({check.scope}) and ({check.violated}), false)" for _, check in members]
+        found = con.execute(
+            f"select * from (select _extract_date, _source_file_sha256, _row_number, [{', '.join(broken)}] as _broken "
+            f"from {relation} as checked) where list_contains(_broken, true) order by 1, 2, 3"
+        ).fetchall()
+        for place, (expectation, check) in enumerate(members):
+            rows = (row for row in found if row[3][place])
+            for extract_date, sha256, row_number, _ in islice(rows, limit):
                 yield FaultyRow(
                     expectation.source or "", extract_date, sha256, row_number, expectation.item, expectation,
                     check.involved,

@@ -18,6 +18,7 @@ import duckdb
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.locating import FaultyRow, faulty_rows, row_expectations
+from kodomo_platform.quality.results import read_results
 from kodomo_platform.quality.returned import issue
 from kodomo_platform.spreadsheets import Cell, write_xlsx
 
@@ -130,13 +131,18 @@ def _prepare(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_DDL)
 
 
-def open_entries(con: duckdb.DuckDBPyConnection, as_of: dt.date, *, record: bool = True) -> list[OpenEntry]:
+def open_entries(
+    con: duckdb.DuckDBPyConnection, as_of: dt.date, *, record: bool = True, run_id: str | None = None
+) -> list[OpenEntry]:
     """Entries that stand open now; those of a corrected extract are gone, the others keep their number and first day.
 
-    ``record`` keeps the state in ``quality.correction_entry`` (entry number, first and last seen, closed on).
+    ``record`` keeps the state in ``quality.correction_entry`` (entry number, first and last seen, closed on). ``run_id``:
+    the validation that has just counted these very tables, so that only what it found is looked for.
     """
+    results = read_results(con, run_id) if run_id is not None else []
+    counted = {result.expectation_id: result.unexpected for result in results if result.status != "error"}
     expectations = [e for e in row_expectations(layers=("raw",)) if e.severity != "info"]
-    rows = list(faulty_rows(con, as_of, expectations, limit=ROWS_PER_EXPECTATION))
+    rows = list(faulty_rows(con, as_of, expectations, limit=ROWS_PER_EXPECTATION, counted=counted or None))
     if record:
         _prepare(con)
     identities = _persons(con, rows, _salt(con, record))
@@ -205,11 +211,17 @@ def _keep(con: duckdb.DuckDBPyConnection, entries: list[OpenEntry], identities: 
 
 
 def write_sheets(
-    con: duckdb.DuckDBPyConnection, municipality: Municipality, as_of: dt.date, out: Path, *, record: bool = True
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    as_of: dt.date,
+    out: Path,
+    *,
+    record: bool = True,
+    run_id: str | None = None,
 ) -> list[Path]:
-    """One XLSX per holder with open entries in ``out``; the files written."""
+    """One XLSX per holder with open entries in ``out``; the files written. ``run_id``: see `open_entries`."""
     catalog = load_catalog()
-    entries = open_entries(con, as_of, record=record)
+    entries = open_entries(con, as_of, record=record, run_id=run_id)
     names: dict[str, str] = {}
     if _has_table(con, "raw", "files"):
         names = dict(con.execute("select sha256, min(file_name) from raw.files group by sha256").fetchall())
