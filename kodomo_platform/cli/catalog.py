@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
 
 app = typer.Typer(help="Data items: what may be held, by whom, why, by which law, how long.", no_args_is_help=True)
@@ -39,7 +38,6 @@ def list_items(
     if as_json:
         print(json.dumps([item.model_dump() for item in items], ensure_ascii=False, indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{len(items)} items, {len({item.source for item in items})} sources")
@@ -49,7 +47,7 @@ def list_items(
         years = f"class {item.retention.data_class}, {item.retention.years} y"
         table.add_row(item.key, item.label_ja, item.label_en, item.type, item.sensitivity, years, item.legal_basis)
     # piped output keeps its columns instead of being folded to 80 characters
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console().print(table)
 
 
 @app.command()
@@ -74,17 +72,16 @@ def show(
         shape = catalog.sources[item] if found is None else found
         print(json.dumps(shape.model_dump(), ensure_ascii=False, indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    out = console()
     for one in catalog.sources[item].items if found is None else [found]:
         table = Table(title=f"{one.key}  {one.label_ja} / {one.label_en}", show_header=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for (_, title), cell in zip(COLUMNS, record(one), strict=True):
             table.add_row(title, "" if cell is None else str(cell))
-        console.print(table)
+        out.print(table)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 
 def command(
@@ -87,11 +87,9 @@ def command(
             outcome.snapshot or "",
             f"{outcome.seconds:.0f}",
         )
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a log has no edge to wrap at
-    console.print(table)
-    console.print(
+    out = console()
+    out.print(table)
+    out.print(
         f"公開先 / published: {get_settings().published}\n"
         "モデルは「demo」名義で自動承認しました。実際のこどもには使えません。 / "
         "Models were approved as “demo”: not for real children.\n"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(no_args_is_help=True, help="Measure the platform against a known truth.")
 
@@ -64,11 +64,10 @@ def quality(
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    console.print(
+    out = console()
+    out.print(
         f"{municipality}: {found.kinds_found} of {found.kinds_total} kinds of fault found; of {found.faults:,} faulty "
         f"rows recall {found.row_recall:.4f}, precision {found.row_precision:.4f}; false alarms {found.false_alarms}"
     )
@@ -79,14 +78,13 @@ def quality(
     for kind, counts in found.by_kind.items():
         faults = counts["total"]
         table.add_row(kind, f"{faults:,}", f"{counts['found']:,}", f"{faults - counts['found']:,}")
-    console.print(table)
+    out.print(table)
 
 
 def _print(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    out = console()
     table = Table(title=f"Record linkage of {report['municipality']}")
     for heading in ("", "precision", "recall", "F1", "true", "false", "missed"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -103,9 +101,9 @@ def _print(report: dict[str, Any]) -> None:
     add("pairs of identity records", report["identity"]["pairwise"])
     for kind, found in report["by_type"].items():
         add(f"  {kind}", found)
-    console.print(table)
+    out.print(table)
     queue = report["queue"]
-    console.print(
+    out.print(
         f"review queue: {queue['count']} pairs, {queue['true']} of them the same person, "
         f"{queue['traps']} twins ({queue['share_of_records']:.2%} of records)"
     )
@@ -115,4 +113,4 @@ def _print(report: dict[str, Any]) -> None:
             cases.add_column(name)
         for case in report["worst_cases"]:
             cases.add_row(*(str(value) for value in case.values()))
-        console.print(cases)
+        out.print(cases)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(help="Walk one published score back to where it came from.")
 
@@ -45,6 +45,5 @@ def lineage(
     if as_json:
         typer.echo(json.dumps(tree.to_dict(), ensure_ascii=False, indent=1, default=str))
         return
-    from rich.console import Console
 
-    Console().print(render(tree, "ja" if lang is Language.ja else "en"))
+    console().print(render(tree, "ja" if lang is Language.ja else "en"))

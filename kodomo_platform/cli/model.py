@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
 
 app = typer.Typer(help="Review, approve, reject and retire models; bench a table.", no_args_is_help=True)
@@ -68,7 +67,7 @@ def list_models(municipality: Municipality, theme: str | None = None, as_json: J
             "met" if row.meets_floor else "broken", ", ".join(row.aliases),
             decisions.get((row.theme, row.version), "none"),
         )  # fmt: skip
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -90,7 +89,7 @@ def review(municipality: Municipality, theme: Theme, as_json: Json = False, home
     for name in sorted({key for row in pair if row for key in row.metrics if key.startswith("masked_brier.")}):
         table.add_row(name, *(f"{row.metrics[name]:.4f}" if row and name in row.metrics else "" for row in pair))
     table.add_row("floor", *(row.floor if row else "" for row in pair))
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
@@ -226,7 +225,7 @@ def bench(
             *(f"{measured[key]:.4f}" for key in ("auc", "average_precision", "brier", "ece")),
             *(f"{measured['masked'][b]['brier']:.4f}" for b in blocks),
         )
-    Console().print(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen")
+    console().print(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen")
     for note in (*report.notes, *(f"column {name} left out: {why}" for name, why in report.left_out.items())):
-        Console().print(note, markup=False)
-    Console().print(table)
+        console().print(note, markup=False)
+    console().print(table)

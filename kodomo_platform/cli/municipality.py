@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(help="Municipalities: one YAML file each, no code.", no_args_is_help=True)
 
@@ -37,7 +37,6 @@ def list_municipalities(home: Home = None, as_json: Json = False) -> None:
         ]
         print(json.dumps(rows, ensure_ascii=False, indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{len(found)} municipalities")
@@ -48,7 +47,7 @@ def list_municipalities(home: Home = None, as_json: Json = False) -> None:
         table.add_row(
             one.code, one.name_ja, one.name_en, themes, one.consent.rule, one.schedule.cron, str(len(one.sources))
         )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console().print(table)
 
 
 @app.command()

@@ -339,29 +339,6 @@ def docs(
 
 
 @app.command()
-def evaluate(
-    municipality: Code,
-    truth: Annotated[Path, typer.Option("--truth", help="Folder that `kodomo synth --truth` wrote.")],
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Measure what the suites find against a twin's known faults."""
-    apply_home(home)
-    from kodomo_platform.quality.evaluation import evaluate_quality
-
-    answer = evaluate_quality(municipality, truth)
-    if as_json:
-        typer.echo(json.dumps(answer.as_dict(), ensure_ascii=False))
-        return
-    typer.echo(
-        f"kinds_found {answer.kinds_found} of {answer.kinds_total}  row_recall {answer.row_recall:.4f}  "
-        f"row_precision {answer.row_precision:.4f}  false_alarms {answer.false_alarms}"
-    )
-    for kind, counts in answer.by_kind.items():
-        typer.echo(f"  {kind:28} {counts['found']:>6} of {counts['total']}")
-
-
-@app.command()
 def generate() -> None:
     """Rewrite the generated parts of expectations/ from the catalogue."""
     from kodomo_platform.quality.generation import generate as write

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(no_args_is_help=True, help="Clerical review of record pairs.")
 Code = Annotated[str, typer.Option("--municipality", help="Code of the municipality.")]
@@ -29,7 +29,6 @@ def list_(municipality: Code, as_json: Json = False, home: Home = None) -> None:
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(pair) for pair in pairs], ensure_ascii=False, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{len(pairs)} open pairs")
@@ -39,14 +38,13 @@ def list_(municipality: Code, as_json: Json = False, home: Home = None) -> None:
         table.add_row(
             pair.pair_id, pair.kind, f"{pair.probability:.3f}", f"{pair.left[0]} – {pair.right[0]}", str(pair.touches)
         )
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
 def show(pair_id: str, municipality: Code, home: Home = None) -> None:
     """One pair: the evidence in words and the two records side by side (personal data on your screen)."""
     apply_home(home)
-    from rich.console import Console
     from rich.table import Table
 
     from kodomo_platform.linkage.review import find, side_by_side, words
@@ -55,16 +53,16 @@ def show(pair_id: str, municipality: Code, home: Home = None) -> None:
     with warehouse(municipality, read_only=True) as con:
         pair = find(con, municipality, pair_id)
         values = side_by_side(con, pair)
-    console = Console()
-    console.print(f"{pair.pair_id}  {pair.kind}  probability {pair.probability:.3f}  {pair.evidence.get('why', '')}")
+    out = console()
+    out.print(f"{pair.pair_id}  {pair.kind}  probability {pair.probability:.3f}  {pair.evidence.get('why', '')}")
     for comparison, japanese, english in words(pair.evidence):
-        console.print(f"  {comparison}: {japanese} / {english}")
+        out.print(f"  {comparison}: {japanese} / {english}")
     table = Table()
     for heading in ("", f"{pair.left[0]} {pair.left[1]}", f"{pair.right[0]} {pair.right[1]}"):
         table.add_column(heading, no_wrap=heading == "pair")
     for row in values:
         table.add_row(*row)
-    console.print(table)
+    out.print(table)
 
 
 @app.command()

@@ -27,7 +27,7 @@ def command(
     municipality: Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality, e.g. 112241.")],
     as_of: Annotated[str | None, typer.Option("--as-of", help="Date to look from; default: latest extract.")] = None,
     job: Annotated[
-        str, typer.Option("--job", help="municipality_run, training or scoring_and_publishing.")
+        str, typer.Option("--job", help="municipality_run, training, scoring_and_publishing or linkage_training.")
     ] = "municipality_run",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log.")] = False,
     as_json: Json = False,

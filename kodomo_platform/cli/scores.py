@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(help="Show and compare score versions.", no_args_is_help=True)
 
@@ -88,4 +87,4 @@ def diff(
             f"{move.band_before} → {move.band_after}",
             f"{move.alert_before} → {move.alert_after}",
         )
-    Console().print(table)
+    console().print(table)

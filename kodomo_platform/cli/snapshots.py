@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import PublishingError
 from kodomo_platform.settings import get_settings
 
@@ -48,7 +48,6 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
             )
         )
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -68,7 +67,7 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
             f"{rows.get('risk_scores', 0):,}",
             str(snapshot.manifest.get("quality", {}).get("verdict", "")),
         )
-    Console().print(table if found else "nothing has been published here yet: see `kodomo run`")
+    console().print(table if found else "nothing has been published here yet: see `kodomo run`")
 
 
 @app.command("verify")
