@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -158,7 +159,7 @@ def score(
                 )
             reports.append(
                 _score_theme(
-                    con, municipality.code, themes[chosen.key], chosen.capacity, features, as_of, run_id, code_version
+                    con, municipality, themes[chosen.key], chosen.capacity, features, as_of, run_id, code_version
                 )
             )
         con.execute("commit")
@@ -168,9 +169,17 @@ def score(
     return ScoreReport(municipality.code, as_of, reports)
 
 
+def left_out(municipality: Municipality, theme: Theme, features: Mapping[str, Feature]) -> frozenset[str]:
+    """The theme's features that use an item which the municipality has decided to leave out (`kodomo quality decide`)."""
+    from kodomo_platform.quality.decisions import excluded_items
+
+    items = excluded_items(municipality, theme.key)
+    return frozenset(name for name in theme.features if items.intersection(features[name].items))
+
+
 def _score_theme(
     con: duckdb.DuckDBPyConnection,
-    code: str,
+    municipality: Municipality,
     theme: Theme,
     capacity: int,
     features: dict[str, Feature],
@@ -178,12 +187,17 @@ def _score_theme(
     run_id: str,
     code_version: str,
 ) -> ThemeReport:
+    code = municipality.code
     use = approved(code, theme)
     model = use.model if use is not None else criteria_model(theme)
     model_version = use.version if use is not None else theme.criteria_hash[:12]
     mlflow_run_id = use.run_id if use is not None else None
     note = use.note if use is not None else "no model is approved: the criteria score alone"
+    unwanted = left_out(municipality, theme, features)
     cohort = load_cohort(con, theme, as_of)
+    for name in unwanted:  # as if the municipality did not hold it, in criteria and model alike
+        cohort.values[name][:] = np.nan
+        cohort.statuses[name][:] = 1 + STATUSES.index("not_held")
     versions = {
         "feature_hash": theme.feature_hash(features),
         "criteria_hash": theme.criteria_hash,
@@ -192,6 +206,8 @@ def _score_theme(
         "scoring_code_sha256": scoring_code_hash(),
         "tie_break": TIE_BREAK,
     }
+    if unwanted:
+        versions["left_out"] = digest(sorted(unwanted))
     score_version = digest(versions)[:16]
     for component, value in versions.items():
         con.execute(

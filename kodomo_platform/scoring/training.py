@@ -52,7 +52,7 @@ from kodomo_platform.scoring.evaluation import (
     what_each_source_adds,
 )
 from kodomo_platform.scoring.expert_cases import judge
-from kodomo_platform.scoring.scores import load_cohort, population_condition
+from kodomo_platform.scoring.scores import left_out, load_cohort, population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
 from kodomo_platform.settings import get_settings
 
@@ -124,6 +124,8 @@ def train(
     chosen_theme = themes[theme]
     capacity = next((entry.capacity for entry in municipality.themes if entry.key == theme), chosen_theme.capacity)
     data = load_training(con, chosen_theme, features, as_of)
+    for name in left_out(municipality, chosen_theme, features):
+        data.table.x[:, data.table.names.index(name)] = np.nan
     where = f"municipality {municipality.code}, theme {theme}"
     outcomes = int(data.table.y.sum())
     if outcomes < MIN_OUTCOMES or outcomes == len(data.table.y):

@@ -31,7 +31,9 @@ def main(children: int) -> dict[str, float]:
     spec.loader.exec_module(made)
     con = connect(":memory:")
     made.make_marts(con, children, [])
-    town = SimpleNamespace(code="112241", themes=[SimpleNamespace(key="abuse", capacity=100, display_mode="score")])
+    town = SimpleNamespace(
+        code="112241", themes=[SimpleNamespace(key="abuse", capacity=100, display_mode="score")], absence_decisions=[]
+    )
     start = time.perf_counter()
     score(con, town, made.AS_OF, "bench", "bench")
     return {"children": float(children), "score_seconds": round(time.perf_counter() - start, 2)}

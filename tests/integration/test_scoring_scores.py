@@ -81,7 +81,9 @@ def make_marts(
 
 def town(*themes: str, code: str = "112241", capacity: int = 10) -> Any:
     return SimpleNamespace(
-        code=code, themes=[SimpleNamespace(key=t, capacity=capacity, display_mode="score") for t in themes]
+        code=code,
+        themes=[SimpleNamespace(key=t, capacity=capacity, display_mode="score") for t in themes],
+        absence_decisions=[],
     )
 
 
@@ -91,6 +93,23 @@ def con(home: Path) -> Any:
     make_marts(con, 200, [])
     yield con
     con.close()
+
+
+def test_an_item_that_the_municipality_left_out_reaches_no_score(con: duckdb.DuckDBPyConnection) -> None:
+    before = score(con, town("school_refusal"), AS_OF, "run-1", "abc").themes[0].score_version
+    wise = town("school_refusal")
+    wise.absence_decisions = [
+        SimpleNamespace(
+            item="education.attendance.absent_days",
+            theme="school_refusal",
+            include=False,
+            decided_on=AS_OF,
+        )
+    ]
+    assert score(con, wise, AS_OF, "run-2", "abc").themes[0].score_version != before
+    for reasons, hits in con.execute("select reasons, rule_hits from marts.risk_scores").fetchall():
+        assert not [entry for entry in json.loads(reasons) if "absent_rate" in str(entry["item"])]
+        assert "欠席率" not in hits
 
 
 def test_criteria_alone_score_every_theme_and_say_so(con: duckdb.DuckDBPyConnection) -> None:
