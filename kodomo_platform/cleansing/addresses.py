@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 from kodomo_platform.cleansing.characters import fold, in_one_width
 from kodomo_platform.cleansing.kana import fold_kana
@@ -136,8 +137,16 @@ def _split_building(tail: str) -> tuple[str | None, str | None]:
     return building, room
 
 
-@lru_cache(maxsize=1)
+_reading_the_postal_data = Lock()
+
+
 def _towns_by_city() -> dict[str, frozenset[str]]:
+    with _reading_the_postal_data:  # dbt's threads would each read it
+        return _read_towns_by_city()
+
+
+@lru_cache(maxsize=1)
+def _read_towns_by_city() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for city, town in _postal_rows():
         # a town of a county is also written without the county, a ward of a designated city without the city
@@ -157,7 +166,17 @@ def _postal_rows() -> Iterator[tuple[str, str]]:
 
     connection = sqlite3.connect(f"file:{DBPATH}?mode=ro&immutable=1", uri=True)
     try:
-        for city, town in connection.execute("select distinct city, neighborhood from postal_data"):
-            yield _normalise(city), _AZA.sub("", _normalise(town))
+        # a row per city: SQLite gives up the interpreter's lock at each row, and waits for it behind dbt's other threads
+        rows = connection.execute(
+            "select city, group_concat(neighborhood, char(9)) from (select distinct city, neighborhood from postal_data) "
+            "group by city"
+        )
+        names: dict[str, str] = {}
+        for city, towns in rows:
+            name = _normalise(city)
+            for town in towns.split("\t"):
+                if town not in names:
+                    names[town] = _AZA.sub("", _normalise(town))
+                yield name, names[town]
     finally:
         connection.close()
