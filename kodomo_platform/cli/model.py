@@ -215,6 +215,8 @@ def bench(
         blocks[name] = [column.strip() for column in columns.split(",") if column.strip()]
     left_out = [column.strip() for entry in exclude or [] for column in entry.split(",") if column.strip()]
     report = run(file, target, positive=positive, exclude=left_out, blocks=blocks, group=group, time=time, folds=folds)
+    for warning in report.warnings:
+        typer.echo(f"WARNING: {warning}", err=True)
     if as_json:
         _out(asdict(report))
         return

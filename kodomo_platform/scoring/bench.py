@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,20 @@ _ROWS_MEASURED = 25_000
 # More rows than this do not make a fold's model better; whole groups are left out of training, never of measuring.
 _ROWS_LEARNED = 60_000
 MEASURES = ("auc", "average_precision", "brier", "ece")
+# A single column that ranks the rows this well was most likely written after the outcome.
+_LEAK = 0.98
+# The chosen candidate ranks no worse than this below the best whose reasons add up.
+_AUC_GIVEN_UP = 0.01
+# Brier with a source gone against Brier with all of them: what a candidate may lose before another is looked for.
+_MASKED_RATIO = 1.15
+# Records with another number of fields than the header: up to this share they are slips of the export and left out.
+_BROKEN_RECORDS = 0.01
+_TRUE = frozenset({"1", "1.0", "true", "yes", "y", "t", "はい", "有"})
+_FALSE = frozenset({"0", "0.0", "false", "no", "n", "f", "いいえ", "無"})
+_TROUBLE = frozenset({"fail", "failed", "dropout", "dropped out", "withdrawn", "bad", "at risk", "不合格", "退学"})
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+_IDENTITY = re.compile(r"(^|[ _.-])(id|uuid|guid)$|番号$|[a-z]ID$|Id$")
 # candidates whose reasons add up; boosting stands beside them as a yardstick
 _EXPLAINABLE = ("ebm", "blend", "logistic")
 
@@ -39,7 +54,8 @@ _EXPLAINABLE = ("ebm", "blend", "logistic")
 class BenchReport:
     """Means over all folds: per candidate the measures, and under ``masked`` the same per block.
 
-    ``left_out``: columns that say nothing, and why. ``notes``: where less was done than asked, and why.
+    ``left_out``: columns that say nothing, and why. ``notes``: where less was done than asked, and why. ``warnings``:
+    what makes the figures doubtful (a column that must have seen the outcome, children on both sides of a split).
     """
 
     rows: int
@@ -50,6 +66,7 @@ class BenchReport:
     features: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def bench(
@@ -70,8 +87,12 @@ def bench(
     measured on later ones. Raises UsageError for a column that is not there, ScoringError when nothing can be learned.
     """
     repeats, parts = _folds(folds)
-    columns = _read(file)
-    blocks = dict(blocks or {})
+    notes: list[str] = []
+    columns = _read(file, notes)
+    target = _meant(target, columns)
+    group, time = (_meant(name, columns) if name else None for name in (group, time))
+    exclude = [_meant(name, columns) for name in exclude]
+    blocks = {block: [_meant(name, columns) for name in members] for block, members in (blocks or {}).items()}
     wanted = [target, *exclude, *(name for names in blocks.values() for name in names)]
     wanted += [name for name in (group, time) if name]
     missing = sorted({name for name in wanted if name not in columns})
@@ -83,8 +104,7 @@ def bench(
         raise UsageError(
             f"the target {target} cannot also be excluded, in a block, the group or the time", where=file.name
         )
-    notes: list[str] = []
-    y, kept = _target(columns[target], positive, file.name, target)
+    y, kept = _target(columns[target], positive, file.name, target, notes)
     if len(kept) < len(columns[target]):
         notes.append(f"{len(columns[target]) - len(kept)} rows without a target were left out")
     moments: npt.NDArray[Any] | None = None
@@ -102,9 +122,11 @@ def bench(
                 action="leave --time out, or name another column",
             )
     setting = {target, *exclude, *([group] if group else []), *([time] if time else [])}
-    x, names, origin, left_out = _matrix(
-        {name: [column[i] for i in kept] for name, column in columns.items() if name not in setting}
-    )
+    inputs = {name: [column[i] for i in kept] for name, column in columns.items() if name not in setting}
+    identities = _identities(inputs)
+    warned = [] if group else [why for _, why in identities.values() if why]
+    x, names, origin, left_out = _matrix({name: values for name, values in inputs.items() if name not in identities})
+    left_out |= {name: why for name, (why, _) in identities.items()}
     if not names:
         raise ScoringError("no column is left to learn from", where=file.name)
     place = {
@@ -130,7 +152,81 @@ def bench(
         if held < parts:
             notes.append(f"{max(held, 2)} folds instead of {parts}: no more have both kinds of outcome")
             parts = max(held, 2)
-    return replace(_run(table, moments, repeats, parts, seed, file.name, notes), left_out=left_out)
+    warned += _leaks(table)
+    report = _run(table, moments, repeats, parts, seed, file.name, notes)
+    worst, ratio = _worst_block(report.candidates[report.chosen])
+    if ratio > _MASKED_RATIO:
+        warned.append(
+            f"without block {worst} the Brier of {report.chosen} is {ratio - 1:.0%} above that on complete rows: "
+            "what the block says is nowhere else in the table"
+        )
+    return replace(report, left_out=left_out, warnings=warned)
+
+
+def _meant(name: str, columns: Mapping[str, list[str]]) -> str:
+    """The column that ``name`` means: itself, or the only one equal but for case and spaces at the ends."""
+    if name in columns:
+        return name
+    alike = [column for column in columns if column.casefold() == name.strip().casefold()]
+    return alike[0] if len(alike) == 1 else name
+
+
+def _identities(columns: Mapping[str, list[str]]) -> dict[str, tuple[str, str | None]]:
+    """Columns of whole numbers that number the rows or the people: why each is left out, and a warning or None.
+
+    Taken as numbers, they would teach a model the order of the file.
+    """
+    out: dict[str, tuple[str, str | None]] = {}
+    for name, column in columns.items():
+        filled = [value for value in column if value.lower() not in _NULLS]
+        if len(filled) < 20 or not all(value.isascii() and value.isdigit() for value in filled):
+            continue
+        numbers = {int(value) for value in filled}
+        different = len(numbers) / len(filled)
+        one_after_another = len(numbers) == len(filled) and max(numbers) - min(numbers) < 1.01 * len(filled)
+        named = _IDENTITY.search(name) is not None
+        if one_after_another or (named and different > 0.9):
+            out[name] = ("numbers the rows", None)
+        elif named and different > 0.1:
+            out[name] = (
+                "names whom the row is about",
+                f"column {name} stands for {len(numbers)} in {len(filled)} rows: without --group {name} the same one is "
+                "learned from and measured on",
+            )
+    return out
+
+
+def _leaks(table: Table) -> list[str]:
+    """A warning per column that alone, by its value or by its absence, tells the outcome almost perfectly."""
+    from sklearn.metrics import roc_auc_score
+
+    y = table.y
+    out: list[str] = []
+    if min(y.sum(), len(y) - y.sum()) < 10:
+        return out
+    for n, name in enumerate(table.names):
+        absent = np.isnan(table.x[:, n])
+        ways = {
+            "being absent": (absent.astype(float), np.ones(len(y), dtype=bool)),
+            "its value": (table.x[:, n], ~absent),
+        }
+        for how, (values, there) in ways.items():
+            if not 10 <= y[there].sum() <= there.sum() - 10 or there.sum() < len(y) / 10:
+                continue
+            auc = float(roc_auc_score(y[there], values[there]))
+            if max(auc, 1 - auc) > _LEAK:
+                out.append(
+                    f"LEAK? column {name} alone tells the outcome by {how} (AUC {max(auc, 1 - auc):.3f}): if it is written "
+                    "after the outcome, the figures are worthless; leave it out (--exclude)"
+                )
+    return out
+
+
+def _worst_block(entry: Mapping[str, Any]) -> tuple[str, float]:
+    """(block whose absence costs most, Brier without it over Brier with everything); ("", 1.0) without blocks."""
+    ratios = {block: values["brier"] / max(entry["brier"], 1e-12) for block, values in entry["masked"].items()}
+    worst = max(ratios, key=lambda block: ratios[block], default="")
+    return worst, float(ratios.get(worst, 1.0))
 
 
 def _run(
@@ -207,14 +303,20 @@ def _at_most(table: Table, rows: int, seed: int) -> Table:
 
 
 def _choose(candidates: dict[str, dict[str, Any]]) -> str:
-    """Among the candidates with reasons: the lowest Brier, complete and with the worst block gone counted alike."""
+    """Among the candidates with reasons that rank about as well as the best of them: the lowest Brier.
+
+    Complete rows and those with the worst block gone count alike; one that bears the loss of any block goes first.
+    """
 
     def cost(name: str) -> float:
         entry = candidates[name]
         worst = max((block["brier"] for block in entry["masked"].values()), default=entry["brier"])
         return float(entry["brier"] + worst) / 2 - 0.1 * float(entry["auc"])
 
-    return min(_EXPLAINABLE, key=cost)
+    best = max(float(candidates[name]["auc"]) for name in _EXPLAINABLE)
+    near = [name for name in _EXPLAINABLE if candidates[name]["auc"] >= best - _AUC_GIVEN_UP]
+    steady = [name for name in near if _worst_block(candidates[name])[1] <= _MASKED_RATIO]
+    return min(steady or near, key=cost)
 
 
 def _splits(
@@ -243,7 +345,7 @@ def _folds(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _read(file: Path) -> dict[str, list[str]]:
+def _read(file: Path, notes: list[str]) -> dict[str, list[str]]:
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -259,44 +361,74 @@ def _read(file: Path) -> dict[str, list[str]]:
             continue
     if text is None or "\0" in text:
         raise UsageError("the table is no text", where=file.name, expected="a CSV file (UTF-8, UTF-16 or CP932)")
-    header = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max((",", ";", "\t", "|"), key=header.count)
+    rows = _records(text.lstrip("\r\n"), file.name)
+    if len(rows) < 2:
+        raise ScoringError("the table has no rows", where=file.name)
+    while len(rows[0]) > 1 and not any(len(row) >= len(rows[0]) and row[len(rows[0]) - 1].strip() for row in rows):
+        rows = [row[: len(rows[0]) - 1] for row in rows]  # every line ends in a delimiter
+    # a column without a header is what spreadsheets and data frames leave of their row numbers
+    names = [" ".join(name.split()) or f"column_{n}" for n, name in enumerate(rows[0], start=1)]
+    # write.table of R gives the row numbers no header at all, not even an empty one
+    if all(len(row) == len(names) + 1 for row in rows[1:]):
+        names = ["row", *names]
+    if len(set(names)) != len(names):
+        raise ScoringError("a column name stands twice", where=file.name, expected="a name of its own for every column")
+    whole = [row for row in rows[1:] if len(row) == len(names)]
+    broken = [number for number, row in enumerate(rows[1:], start=2) if len(row) != len(names)]
+    if len(broken) > _BROKEN_RECORDS * len(rows):
+        raise ScoringError(
+            f"record {broken[0]} has {len(rows[broken[0] - 1])} fields",
+            where=file.name,
+            expected=f"{len(names)} fields, like the header",
+        )
+    if broken:
+        notes.append(f"{len(broken)} record(s) of another number of fields were left out, the first is {broken[0]}")
+    return {name: [row[n].strip() for row in whole] for n, name in enumerate(names)}
+
+
+def _records(text: str, where: str) -> list[list[str]]:
+    """The records that are not empty, by the delimiter that gives most of them the header's number of fields."""
+    start = "\n".join(text.splitlines()[:200])
+
+    def fit(delimiter: str) -> tuple[float, int]:
+        try:
+            sample = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=delimiter) if row]
+        except csv.Error:
+            return (0.0, 0)
+        width = len(sample[0]) if sample else 0
+        alike = sum(len(row) == width for row in sample) / max(len(sample), 1)
+        return (alike, width) if width > 1 else (0.0, width)
+
+    delimiter = max((",", ";", "\t", "|"), key=fit)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
-        raise UsageError("the table cannot be read", where=file.name, expected="a CSV file with a header") from error
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    if len(rows) < 2:
-        raise ScoringError("the table has no rows", where=file.name)
-    # a column without a header is what spreadsheets and data frames leave of their row numbers
-    names = [name.strip() or f"column_{n}" for n, name in enumerate(rows[0], start=1)]
-    if len(set(names)) != len(names):
-        raise ScoringError("a column name stands twice", where=file.name, expected="a name of its own for every column")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(names):
-            raise ScoringError(
-                f"record {number} has {len(row)} fields",
-                where=file.name,
-                expected=f"{len(names)} fields, like the header",
-            )
-    return {name: [row[n].strip() for row in rows[1:]] for n, name in enumerate(names)}
+        raise UsageError("the table cannot be read", where=where, expected="a CSV file with a header") from error
+    return [row for row in rows if any(cell.strip() for cell in row)]
 
 
-def _target(values: list[str], positive: str | None, where: str, name: str) -> tuple[Ints, list[int]]:
-    """0/1 per row that has a target at all, and which rows those are."""
+def _target(values: list[str], positive: str | None, where: str, name: str, notes: list[str]) -> tuple[Ints, list[int]]:
+    """0/1 per row that has a target at all, and which rows those are.
+
+    Of two values nobody named, the one that means trouble is the outcome, or the rarer one; ``notes`` says so.
+    """
     kept = [n for n, value in enumerate(values) if value.lower() not in _NULLS]
     levels = sorted({values[n] for n in kept})
     shown = ", ".join(levels[:10]) if len(levels) <= 10 else f"one of {len(levels)} values"
     if positive is None:
-        truths = {"1", "1.0", "true", "yes", "y", "t", "はい", "有"}
-        found = [level for level in levels if level.lower() in truths]
-        if len(levels) > 2 or len(found) != 1:
+        folded = {level.casefold() for level in levels}
+        if len(folded) > 2 or not folded:
             raise UsageError(
                 f"which value of {name} is the outcome?",
                 where=where,
-                expected=f"--positive VALUE, unless it is 0/1 or yes/no; it holds {shown}",
+                expected=f"--positive VALUE, unless it has two values; it holds {shown}",
             )
-        wanted = {found[0]}
+        counts = {fold: sum(values[n].casefold() == fold for n in kept) for fold in folded}
+        found = folded & _TRUE if not folded <= {"1", "2", "1.0", "2.0"} else set()
+        if not found and not (len(folded) == 1 and folded <= _FALSE):
+            found = folded & _TROUBLE or {min(counts, key=lambda fold: (counts[fold], fold))}
+            notes.append(f"{name} = {next(iter(found))} is taken as the outcome; name another with --positive")
+        wanted = {level for level in levels if level.casefold() in found}
     else:
         wanted = {level for level in levels if _same(level, positive)}
         if not wanted:
@@ -364,8 +496,15 @@ def _matrix(columns: Mapping[str, list[str]]) -> tuple[Floats, list[str], list[s
 
 
 def _numbers(column: list[str], absent: npt.NDArray[np.bool_]) -> Floats | None:
-    """The column as numbers, or None when it is not one of numbers."""
+    """The column as numbers, or None when it is not one of numbers; 3,5 where a comma can only part decimals."""
+    commas = [value for value, gone in zip(column, absent.tolist(), strict=True) if not gone and "," in value]
+    if commas and any(_GROUPED.fullmatch(value) is None for value in commas):
+        return _readable(column, absent, lambda value: _number(_decimal_point(value)))
     return _readable(column, absent, _number)
+
+
+def _decimal_point(value: str) -> str:
+    return value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
 
 
 def _days(column: list[str], absent: npt.NDArray[np.bool_]) -> Floats | None:
@@ -394,13 +533,9 @@ def _number(value: str) -> float | None:
     try:
         number = float(value[:-1] if value.endswith("%") else value)
     except ValueError:
-        grouped = value.replace(",", "")
-        try:
-            number = float(grouped) if grouped != value and value.count(",") <= len(grouped) // 3 else float("nan")
-        except ValueError:
+        if _GROUPED.fullmatch(value) is None:
             return None
-        if np.isnan(number):
-            return None
+        number = float(value.replace(",", ""))
     # infinity, or a code so large that its square overflows, is no measurement
     return number if abs(number) < 1e100 else float("nan")
 

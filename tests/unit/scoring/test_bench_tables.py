@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kodomo_platform.errors import KodomoError, ScoringError, UsageError
-from kodomo_platform.scoring.bench import MEASURES, _at_most, _day, _moments, _number, bench
+from kodomo_platform.scoring.bench import MEASURES, _at_most, _day, _moments, _number, _numbers, bench
 from kodomo_platform.scoring.candidates import Table
 
 
@@ -75,7 +75,7 @@ def test_few_rows_get_fewer_folds_and_say_so(tmp_path: Path) -> None:
     ("options", "error", "message"),
     [
         ({"target": "nowhere"}, UsageError, "no column named nowhere"),
-        ({"target": "left"}, UsageError, "which value of left is the outcome"),
+        ({"target": "mood"}, UsageError, "which value of mood is the outcome"),
         ({"target": "left", "positive": "卒業"}, UsageError, "no row of left has the value"),
         ({"target": "left", "positive": "退学", "folds": "five"}, UsageError, "folds cannot be"),
         ({"target": "left", "positive": "退学", "exclude": ["left"]}, UsageError, "cannot also be excluded"),
@@ -113,6 +113,9 @@ def test_values_are_read_as_people_mean_them() -> None:
     assert _number("1,234.5") == 1234.5
     assert _number("12%") == 12
     assert _number("a,b") is None
+    there = np.zeros(2, dtype=bool)
+    assert _numbers(["3,5", "1234,25"], there).tolist() == [3.5, 1234.25]  # type: ignore[union-attr]
+    assert _numbers(["3,500", "12"], there).tolist() == [3500, 12]  # type: ignore[union-attr]
     assert _day("1970/01/02") == 1
     assert _day("2026-10-01T12:00:00Z") == _day("2026-10-01T12:00:00")
     assert list(np.argsort(_moments(["9", "10", "", "8"]))) == [3, 0, 1, 2]
@@ -125,3 +128,107 @@ def test_learning_leaves_out_whole_groups() -> None:
     kept = _at_most(table, 42, seed=0)
     assert len(kept.y) == 40
     assert all((kept.group == name).sum() == 5 for name in set(kept.group))
+
+
+def signs(count: int, seed: int = 4, rate: float = 0.25) -> list[dict[str, Any]]:
+    """Rows with three columns that tell something about ``result`` and one that tells nothing."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, 4)).round(3)
+    logit = x[:, 0] + 0.8 * x[:, 1] - 0.6 * x[:, 2]
+    y = logit + rng.logistic(size=count)
+    cut = np.quantile(y, 1 - rate)
+    return [
+        {"First Sign": a, "second sign": b, "third": c, "noise": d, "result": "Fail" if v > cut else "Pass"}
+        for (a, b, c, d), v in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("encoding", "delimiter"), [("utf-8-sig", ","), ("latin-1", ";"), ("cp932", "\t")])
+def test_the_same_table_however_it_was_exported(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    rows = [
+        {"note, one; two": "café" if encoding == "latin-1" else "x", **row}
+        | {"noise": " " if n % 9 == 0 else row["noise"]}
+        for n, row in enumerate(signs(80))
+    ]
+    if encoding == "cp932":
+        rows = [{"名": f"髙{n % 3}", **row} for n, row in enumerate(rows)]
+    report = bench(write(tmp_path / "t.csv", rows, encoding=encoding, delimiter=delimiter), "Result", folds="1x2")
+    assert (report.rows, report.outcomes) == (80, 20)
+    assert report.notes == ["result = fail is taken as the outcome; name another with --positive"]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "outcomes"), [("1", "2", 15), ("YES", "no", 15), ("2", "1", 15), ("1.0", "0.0", 15), ("b", "a", 15)]
+)
+def test_two_values_of_a_target_are_read_as_people_mean_them(tmp_path: Path, yes: str, no: str, outcomes: int) -> None:
+    rows = [row | {"result": yes if row["result"] == "Fail" else no} for row in signs(60)]
+    assert bench(write(tmp_path / "t.csv", rows), "result", folds="1x2").outcomes == outcomes
+
+
+def test_rows_without_a_target_and_broken_records_are_left_out_and_told(tmp_path: Path) -> None:
+    rows = signs(200)
+    rows[3]["result"] = rows[7]["result"] = ""
+    file = write(tmp_path / "t.csv", rows)
+    file.write_text(file.read_text() + "1,2\n")
+    report = bench(file, "result", positive="Fail", folds="1x2")
+    assert report.rows == 198
+    assert report.notes[:2] == [
+        "1 record(s) of another number of fields were left out, the first is 202",
+        "2 rows without a target were left out",
+    ]
+
+
+def test_a_column_written_after_the_outcome_is_told_loudly(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    for n, row in enumerate(signs(160)):
+        failed = row["result"] == "Fail"
+        rows.append(row | {"grade": 3 + n % 2 if failed else 10 + n % 5, "resit": "2026-03-01" if failed else ""})
+    report = bench(write(tmp_path / "t.csv", rows), "result", folds="1x2")
+    assert [("grade" in told, "resit" in told) for told in report.warnings] == [(True, False), (False, True)]
+    assert all(told.startswith("LEAK?") for told in report.warnings)
+    clean = bench(write(tmp_path / "t.csv", rows), "result", exclude=["grade", "resit"], folds="1x2")
+    assert clean.warnings == []
+
+
+def test_numbers_of_rows_and_people_teach_nothing(tmp_path: Path) -> None:
+    rows = [row | {"no.": 1000 + n, "student_id": 70001 + n // 2 * 13} for n, row in enumerate(signs(120))]
+    file = write(tmp_path / "t.csv", rows)
+    report = bench(file, "result", folds="1x2")
+    assert report.left_out == {"no.": "numbers the rows", "student_id": "names whom the row is about"}
+    assert ["--group student_id" in told for told in report.warnings] == [True]
+    assert bench(file, "result", group="student_id", folds="1x2").warnings == []
+
+
+def test_fifty_rows_and_two_in_a_hundred_can_be_measured(tmp_path: Path) -> None:
+    few = bench(write(tmp_path / "few.csv", signs(50)), "result", folds="1x5")
+    assert few.rows == 50
+    rare = bench(write(tmp_path / "rare.csv", signs(1200, rate=0.02)), "result", folds="1x3")
+    assert rare.outcomes == 24
+    assert rare.candidates[rare.chosen]["ece"] < 0.02
+    assert rare.candidates[rare.chosen]["auc"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [pytest.param("breast_cancer", "0", marks=pytest.mark.slow), ("wine", "2"), ("diabetes", "high")],
+)
+def test_real_tables_the_chosen_one_ranks_about_as_well_as_the_best(tmp_path: Path, name: str, outcome: str) -> None:
+    from sklearn import datasets
+
+    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    if name == "diabetes":
+        frame["target"] = np.where(frame["target"] > frame["target"].quantile(0.75), "high", "other")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    report = bench(tmp_path / "t.csv", "target", positive=outcome, folds="1x3")
+    best = max(measured["auc"] for measured in report.candidates.values())
+    assert report.candidates[report.chosen]["auc"] >= best - 0.01
+
+
+def test_what_nothing_else_in_the_table_says_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", signs(300))
+    report = bench(
+        file, "result", blocks={"all": ["first sign", "SECOND SIGN", "third"], "noise": ["noise"]}, folds="1x3"
+    )
+    chosen = report.candidates[report.chosen]
+    assert chosen["masked"]["noise"]["brier"] <= 1.15 * chosen["brier"]
+    assert ["without block all" in told for told in report.warnings] == [True]
