@@ -6,6 +6,7 @@ file per theme; facts that a case does not name are those of a child without sig
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.located_yaml import read_yaml
-from kodomo_platform.scoring.additive import AdditiveModel, sigmoid
+from kodomo_platform.scoring.additive import AdditiveModel, Floats, sigmoid
 from kodomo_platform.scoring.themes import Theme, load_features
 
 _DIRECTORY = Path(__file__).parent / "cases"
@@ -91,18 +92,27 @@ def load_cases(theme: str) -> tuple[Case, ...]:
     return tuple(Case.model_validate(row) for row in located.data["cases"])
 
 
-def judge(theme: Theme, model: AdditiveModel) -> list[Verdict]:
-    """Run the theme's cases through ``model``, with the same bands as real children."""
+def judge(
+    theme: Theme, logits: Callable[[dict[str, Floats]], Floats], base_rate: float, features: Iterable[str] = ()
+) -> list[Verdict]:
+    """Run the theme's cases through a candidate, with the same bands as real children.
+
+    ``logits`` gives calibrated log odds from feature columns; ``features`` names columns that it needs beyond the theme's.
+    """
     cases = load_cases(theme.key)
-    names = sorted({*theme.features, *(name for term in model.terms for name in term.features)})
     values = {
         name: np.array([case.facts.get(name, _ORDINARY.get(name, 0.0)) for case in cases], dtype=float)
-        for name in names
+        for name in sorted({*theme.features, *features})
     }
-    scores = sigmoid(model.logits(values))
-    high = min(theme.bands.high * model.base_rate, 0.9)
-    middle = min(theme.bands.middle * model.base_rate, 0.8)
+    scores = sigmoid(logits(values))
+    high = min(theme.bands.high * base_rate, 0.9)
+    middle = min(theme.bands.middle * base_rate, 0.8)
     return [
         Verdict(case, float(score), "high" if score >= high else "middle" if score >= middle else "low")
         for case, score in zip(cases, scores, strict=True)
     ]
+
+
+def judge_model(theme: Theme, model: AdditiveModel) -> list[Verdict]:
+    """`judge` for a model whose reasons add up."""
+    return judge(theme, model.logits, model.base_rate, (name for term in model.terms for name in term.features))

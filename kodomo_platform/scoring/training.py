@@ -51,7 +51,7 @@ from kodomo_platform.scoring.evaluation import (
     top,
     what_each_source_adds,
 )
-from kodomo_platform.scoring.expert_cases import judge
+from kodomo_platform.scoring.expert_cases import Verdict, judge, judge_model
 from kodomo_platform.scoring.scores import left_out, load_cohort, population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
 from kodomo_platform.settings import get_settings
@@ -151,15 +151,19 @@ def train(
     probabilities = {name: _cross_calibrated(logits[test], y, fold) for name, logits in held_out.items()}
     # capacity is a number per round: with several test dates in one list it counts once per date
     results = {name: measures(y, p, capacity * dates) for name, p in probabilities.items()}
-    chosen = _choose(results)
-    slope, shift = calibrate(held_out[chosen][test], y)
-    final = _final(data.table, chosen, chosen_theme)
-    assert final.model is not None
+    finals = _finals(data.table, chosen_theme)
+    calibrations = {name: calibrate(held_out[name][test], y) for name in finals}
+    base_rate = float(np.clip(data.table.y.mean(), 1e-4, 0.5))
+    verdicts = _judge_all(chosen_theme, finals, calibrations, base_rate)
+    chosen = _choose(results, verdicts)
+    slope, shift = calibrations[chosen]
+    final = finals[chosen].model
+    assert final is not None
     model = replace(
-        final.model,
+        final,
         slope=slope,
         shift=shift,
-        base_rate=float(np.clip(data.table.y.mean(), 1e-4, 0.5)),
+        base_rate=base_rate,
         extra_std=float(min(1.0 / np.sqrt(max(y.sum(), 1.0)), 1.0)),
         facts={
             "municipality": municipality.code,
@@ -185,9 +189,7 @@ def train(
     failures = _floor(chosen_theme, results[chosen], complete, without)
     if results[chosen]["auc"] < results["criteria"]["auc"]:
         failures.append(f"判定基準だけ（AUC {results['criteria']['auc']:.3f}）に及ばない")
-    failures += [
-        f"専門家の事例 {v.case.key} を低く判定（{v.case.reason_ja}）" for v in judge(chosen_theme, model) if v.blocks
-    ]
+    failures += [f"専門家の事例 {v.case.key} を低く判定（{v.case.reason_ja}）" for v in verdicts[chosen] if v.blocks]
     failures += [
         f"集団 {row.kind}={row.name}：{row.verdict}"
         for row in evaluation.groups
@@ -195,7 +197,7 @@ def train(
     ]
     if evaluation.drift is not None and evaluation.drift > DRIFT:
         failures.append(f"いま判定する子どもの分布が学習時と違う（PSI {evaluation.drift:.2f} > {DRIFT}）")
-    metrics = dict(results[chosen]) | evaluation.metrics()
+    metrics = dict(results[chosen]) | evaluation.metrics() | _case_measures(verdicts[chosen])
     return _record(
         municipality.code,
         chosen_theme,
@@ -214,6 +216,7 @@ def train(
         probabilities,
         y,
         features,
+        verdicts,
     )
 
 
@@ -464,15 +467,28 @@ def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict
     return out, without
 
 
-def _final(table: Table, chosen: str, theme: Theme) -> Fitted:
-    if chosen == "blend":
-        return blend(
-            FITTERS["logistic"](table, theme.key, seed=SEED),
-            FITTERS["ebm"](table, theme.key, seed=SEED),
-            table,
-            theme.key,
-        )
-    return FITTERS[chosen](table, theme.key, seed=SEED)
+def _finals(table: Table, theme: Theme) -> dict[str, Fitted]:
+    """Every candidate fitted on all rows: the chosen one may score, all of them face the written cases."""
+    finals = {name: fitter(table, theme.key, seed=SEED) for name, fitter in FITTERS.items()}
+    return finals | {"blend": blend(finals["logistic"], finals["ebm"], table, theme.key)}
+
+
+def _judge_all(
+    theme: Theme, finals: Mapping[str, Fitted], calibrations: Mapping[str, tuple[float, float]], base_rate: float
+) -> dict[str, list[Verdict]]:
+    """What each candidate makes of the theme's written cases; the criteria as they score by themselves."""
+    out = {"criteria": judge_model(theme, criteria_model(theme))}
+    for name, fitted in finals.items():
+        slope, shift = calibrations[name]
+
+        def logits(
+            values: dict[str, Floats], fitted: Fitted = fitted, slope: float = slope, shift: float = shift
+        ) -> Floats:
+            columns = sorted(theme.features)
+            return slope * fitted.predict(np.column_stack([values[column] for column in columns])) + shift
+
+        out[name] = judge(theme, logits, base_rate)
+    return out
 
 
 def _cross_calibrated(logits: Floats, y: Ints, fold: Ints) -> Floats:
@@ -485,18 +501,30 @@ def _cross_calibrated(logits: Floats, y: Ints, fold: Ints) -> Floats:
     return out
 
 
-def _choose(results: dict[str, dict[str, float]]) -> str:
+def _choose(results: dict[str, dict[str, float]], verdicts: Mapping[str, list[Verdict]]) -> str:
     """The EBM, unless another candidate with reasons that add up ranks clearly better on the same rows.
 
-    "Clearly" grows with chance: a handful of outcomes must not pick the display. The criteria are never chosen here: they
-    score by themselves when nothing is approved, and a model that does not beat them breaks its floor.
+    "Clearly" grows with chance: a handful of outcomes must not pick the display. A candidate that scores a severe written
+    case low stands back behind those that do not; where all do, the floor says so. The criteria are never chosen here:
+    they score by themselves when nothing is approved, and a model that does not beat them breaks its floor.
     """
-    best = "ebm"
+    readable = ("ebm", "blend", "logistic")
+    sound = [name for name in readable if not any(v.blocks for v in verdicts[name])] or list(readable)
+    best = sound[0]
     margin = 0.01 + 0.1 / float(np.sqrt(max(results["ebm"]["outcomes"], 1.0)))
-    for name in ("blend", "logistic"):
+    for name in sound[1:]:
         if results[name]["auc"] > results[best]["auc"] + (margin if best == "ebm" else 0.01):
             best = name
     return best
+
+
+def _case_measures(verdicts: list[Verdict]) -> dict[str, float]:
+    """How a candidate stood up to the written cases, under the names they have in MLflow."""
+    return {
+        "expert_cases": float(len(verdicts)),
+        "expert_cases_passed": float(sum(v.passed for v in verdicts)),
+        "expert_cases_severe_low": float(sum(v.blocks for v in verdicts)),
+    }
 
 
 def _floor(theme: Theme, measured: dict[str, float], complete: float, without: dict[str, float]) -> list[str]:
@@ -559,6 +587,7 @@ def _record(
     probabilities: dict[str, Floats],
     y: Ints,
     features: Mapping[str, Feature],
+    verdicts: Mapping[str, list[Verdict]],
 ) -> TrainingReport:
     path, sha256 = artifacts.keep(code, model)
     tags = {
@@ -591,7 +620,18 @@ def _record(
             nested = client.create_run(
                 experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent_id, "candidate": name}
             )
-            _log(client, nested.info.run_id, values, {"candidate": name})
+            _log(client, nested.info.run_id, values | _case_measures(verdicts[name]), {"candidate": name})
+            client.log_dict(
+                nested.info.run_id,
+                {
+                    "cases": [
+                        v.case.model_dump(exclude_none=True)
+                        | {"score": v.score, "band": v.band, "passed": v.passed, "blocks": v.blocks}
+                        for v in verdicts[name]
+                    ]
+                },
+                "expert_cases.json",
+            )
             client.set_terminated(nested.info.run_id)
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
@@ -616,6 +656,7 @@ def _record(
                 failures,
                 evaluation,
                 features,
+                verdicts,
             )
             (out / "model_card.html").write_text(card, encoding="utf-8")
             _figures(out, y, probabilities, chosen)
@@ -687,6 +728,7 @@ def _card(
     failures: list[str],
     evaluation: Evaluation,
     features: Mapping[str, Feature],
+    verdicts: Mapping[str, list[Verdict]],
 ) -> str:
     """The model card in Japanese, as HTML that loads nothing from outside."""
     from jinja2 import Environment
@@ -712,6 +754,7 @@ def _card(
         failures=failures,
         evaluation=evaluation,
         important=important,
+        verdicts=verdicts,
     )
 
 

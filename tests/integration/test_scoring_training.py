@@ -15,7 +15,16 @@ import pytest
 
 from kodomo_platform import operations
 from kodomo_platform.errors import KodomoError, ScoringError
-from kodomo_platform.scoring import approve, approve_challengers, retire, score, train, training_dates, versions
+from kodomo_platform.scoring import (
+    approve,
+    approve_challengers,
+    load_themes,
+    retire,
+    score,
+    train,
+    training_dates,
+    versions,
+)
 from kodomo_platform.scoring.artifacts import model_path
 from kodomo_platform.warehouse import connect
 
@@ -71,6 +80,40 @@ def test_training_is_recorded_and_only_an_approved_version_scores(con: duckdb.Du
     assert score(con, town, AS_OF, "run-5", "abc").themes[0].model_name == "criteria"
 
 
+def test_every_candidate_faces_the_written_cases(con: duckdb.DuckDBPyConnection) -> None:
+    from kodomo_platform.scoring.expert_cases import load_cases
+    from kodomo_platform.scoring.training import _client
+
+    # nothing is known here but absence, and need was only ever found where there was little of it
+    absence = ("absent_rate_1m", "absent_rate_3m", "absent_rate_12m")
+    others = ", ".join(f"{name} = null" for name in load_themes()["school_refusal"].features if name not in absence)
+    con.execute(f"update marts.mart_training_features set {others}")
+    con.execute("delete from marts.mart_outcome")
+    con.execute(
+        "insert into marts.mart_outcome select child_id, 'school_refusal', "
+        "date '2026-09-30' - (hash(child_id) % 400)::int, 'x' from marts.mart_training_features "
+        "group by child_id having avg(absent_rate_12m) < 0.02 and hash(child_id || 'x') % 4 > 0"
+    )
+    report = train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+    client = _client()
+    experiment = client.get_experiment_by_name("112241/school_refusal")
+    nested = {
+        run.data.tags["candidate"]: run
+        for run in client.search_runs([experiment.experiment_id])
+        if "candidate" in run.data.tags
+    }
+    assert set(nested) == set(report.candidates)
+    for run in nested.values():
+        assert run.data.metrics["expert_cases"] == len(load_cases("school_refusal"))
+        cases = json.loads(Path(client.download_artifacts(run.info.run_id, "expert_cases.json")).read_text())["cases"]
+        assert sum(case["blocks"] for case in cases) == run.data.metrics["expert_cases_severe_low"]
+    assert nested["criteria"].data.metrics["expert_cases_severe_low"] == 0
+    assert nested[report.model_name].data.metrics["expert_cases_severe_low"] > 0
+    assert any("専門家の事例" in failure for failure in report.failures)
+    with pytest.raises(ScoringError, match="below the floor"):
+        approve("112241", "school_refusal", by="reviewer", reason="looks fine")
+
+
 def test_no_outcomes_is_a_clear_statement(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("delete from marts.mart_outcome")
     with pytest.raises(ScoringError, match="too few to learn from"):
@@ -119,7 +162,7 @@ def test_a_planted_drift_blocks_promotion(con: duckdb.DuckDBPyConnection) -> Non
 def test_scoring_needs_no_server_and_refuses_a_model_of_other_columns(
     con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kodomo_platform.scoring import artifacts, load_themes
+    from kodomo_platform.scoring import artifacts
     from kodomo_platform.scoring.additive import criteria_model
     from kodomo_platform.settings import get_settings
 

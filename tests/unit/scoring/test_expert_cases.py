@@ -6,7 +6,7 @@ import pytest
 
 from kodomo_platform.scoring import load_themes
 from kodomo_platform.scoring.additive import criteria_model
-from kodomo_platform.scoring.expert_cases import judge, load_cases
+from kodomo_platform.scoring.expert_cases import judge_model, load_cases
 
 
 def test_there_are_at_least_sixty_cases() -> None:
@@ -15,5 +15,5 @@ def test_there_are_at_least_sixty_cases() -> None:
 
 @pytest.mark.parametrize("theme", sorted(load_themes()))
 def test_the_criteria_agree_with_the_written_cases(theme: str) -> None:
-    verdicts = judge(load_themes()[theme], criteria_model(load_themes()[theme]))
+    verdicts = judge_model(load_themes()[theme], criteria_model(load_themes()[theme]))
     assert [f"{v.case.key}: {v.band} {v.score:.3f}" for v in verdicts if not v.passed] == []
