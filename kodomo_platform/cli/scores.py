@@ -60,7 +60,7 @@ def diff(
     before: Annotated[str, typer.Argument(help="Score version (a prefix does), or VERSION@DATE.")],
     after: Annotated[str, typer.Argument(help="Score version (a prefix does), or VERSION@DATE.")],
     municipality: Annotated[str | None, typer.Option("--municipality", "-m", help="Municipality code.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Children listed.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Children listed, each with why.")] = 20,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -68,7 +68,7 @@ def diff(
     apply_home(home)
     from kodomo_platform.scoring.comparison import compare
 
-    result = compare(before, after, municipality=municipality)
+    result = compare(before, after, municipality=municipality, explained=limit)
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=2))
         return
@@ -78,7 +78,7 @@ def diff(
         f"{result.moved} of {result.children} children moved, {result.bands_changed} to another band; "
         f"{result.alerts_new} new alerts, {result.alerts_gone} gone"
     )
-    table = Table("child", "score", "band", "alert")
+    table = Table("child", "score", "band", "alert", "why")
     for move in result.moves[:limit]:
         scores = " → ".join("—" if score is None else f"{score:.3f}" for score in (move.score_before, move.score_after))
         table.add_row(
@@ -86,5 +86,6 @@ def diff(
             scores,
             f"{move.band_before} → {move.band_after}",
             f"{move.alert_before} → {move.alert_after}",
+            "\n".join(move.why),
         )
     console().print(table)

@@ -108,7 +108,7 @@ def approve_model(
     overtaken = OperationsError(
         "another model was approved at the same time",
         where=f"municipality {code}, theme {theme}",
-        action="look at `kodomo models history`, then decide again",
+        action="look at `kodomo model list`, then decide again",
     )
     try:
         with database.transaction():

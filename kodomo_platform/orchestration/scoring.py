@@ -1,8 +1,10 @@
 """Assets of the scoring room: candidates to be reviewed, and scores by the approved version alone."""
 
+import warnings
 from typing import Any
 
 import dagster as dg
+from dagster import PreviewWarning
 
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
@@ -89,3 +91,33 @@ def risk_scores(context: dg.AssetExecutionContext, run_settings: RunSettings) ->
     return dg.MaterializeResult(
         metadata={"scores": table, "dagster/row_count": sum(row[1] for row in rows), "as_of_date": as_of.isoformat()}
     )
+
+
+# partitioned checks are marked preview, and nothing else of them is used
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", PreviewWarning)
+
+    @dg.asset_check(
+        asset="risk_scores",
+        name="retirement_proposals",
+        partitions_def=MUNICIPALITIES,
+        description="承認済みモデルの引退を提案する理由がないか（新しい結果、分布の変化、使われないアラート）。引退は人が決めます。\n\n"
+        "What speaks for retiring an approved model. It proposes; a person retires (kodomo model retire).",
+    )
+    def retirement_proposals(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> dg.AssetCheckResult:
+        from kodomo_platform.scoring.outcomes import retirement_proposals as proposed
+
+        municipality = partition_municipality(context)
+        with warehouse(municipality.code) as con:
+            proposals = proposed(con, municipality.code, run_settings.as_of_date(municipality))
+        return dg.AssetCheckResult(
+            passed=not proposals,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "proposals": len(proposals),
+                **{
+                    f"{row.theme}_{number}": f"version {row.version}: {row.reason_ja} / {row.reason_en}"
+                    for number, row in enumerate(proposals, start=1)
+                },
+            },
+        )

@@ -16,6 +16,8 @@ from kodomo_platform.warehouse import connect
 
 # A move of less than this share of a band's width is rounding, not news.
 _MOVED = 1e-9
+# Inputs told per child.
+_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Move:
     band_after: str | None
     alert_before: bool | None
     alert_after: bool | None
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,30 @@ def _files(code: str | None) -> list[str]:
     return files
 
 
-def compare(before: str, after: str, *, municipality: str | None = None) -> Difference:
+def _why(causes: tuple[str, ...], before: str | None, after: str | None) -> tuple[str, ...]:
+    """Why one child moved: what differs between the versions, and the inputs whose contribution changed most."""
+    if before is None or after is None:
+        return ("前回は対象外" if before is None else "今回は対象外",)
+    then, now = (
+        {row["feature"]: row for row in json.loads(reasons) if "feature" in row} for reasons in (before, after)
+    )
+    moved = []
+    for name in sorted({*then, *now}):
+        old, new = then.get(name), now.get(name)
+        by = (new["contribution"] if new else 0.0) - (old["contribution"] if old else 0.0)
+        said = [row["sentence_ja"] for row in (old, new) if row]
+        # a reason that is not among the largest on one side is counted there as nothing, as `changes` does
+        text = said[0] if len(set(said)) == 1 else " → ".join(said)
+        moved.append((abs(by), f"{text}（{by:+.3f}）"))
+    moved.sort(key=lambda pair: -pair[0])
+    return (*causes, *(text for by, text in moved[:_REASONS] if by > _MOVED))
+
+
+def compare(before: str, after: str, *, municipality: str | None = None, explained: int = 20) -> Difference:
     """The difference between two score versions (prefixes do), each as last published.
 
-    ``VERSION@DATE`` takes a version as published for that date: one version scores many months.
+    ``VERSION@DATE`` takes a version as published for that date: one version scores many months. The ``explained``
+    children who moved most are told why.
 
     Raises ScoringError when a version is unknown, ambiguous, or the two answer different themes.
     """
@@ -117,13 +140,23 @@ def compare(before: str, after: str, *, municipality: str | None = None) -> Diff
             order by abs(coalesce(b.score, 0) - coalesce(a.score, 0)) desc, 1
             """
         ).fetchall()
+        reasons = {
+            row[0]: (row[1], row[2])
+            for row in con.execute(
+                "select coalesce(a.child_id, b.child_id), a.reasons, b.reasons "
+                "from a full outer join b on a.child_id = b.child_id "
+                "where list_contains($children, coalesce(a.child_id, b.child_id))",
+                {"children": [row[0] for row in rows[:explained]]},
+            ).fetchall()
+        }
         total = con.execute("select count(*) from (select child_id from a union select child_id from b)").fetchone()
         assert total is not None
     finally:
         con.close()
-    moves = [Move(*row) for row in rows]
-    if moves and not causes:
+    if rows and not causes:
         causes.append("data: other extracts at the same date")
+    kinds = tuple(cause.partition(":")[0].partition(" (")[0] for cause in causes)
+    moves = [Move(*row, why=_why(kinds, *reasons[row[0]])) if row[0] in reasons else Move(*row) for row in rows]
     return Difference(
         before, after, facts[0], causes, total[0], len(moves),
         sum(move.band_before != move.band_after for move in moves),

@@ -69,6 +69,12 @@ def test_every_step_of_every_job_holds_the_lock(definitions: dg.Definitions) -> 
                 assert "run_settings" in node.definition.required_resource_keys, (name, node.name)
 
 
+def test_every_scoring_run_asks_whether_a_model_should_retire(definitions: dg.Definitions) -> None:
+    check = dg.AssetCheckKey(dg.AssetKey("risk_scores"), "retirement_proposals")
+    for name in ("municipality_run", "scoring_and_publishing"):
+        assert check in definitions.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys, name
+
+
 def test_every_dbt_model_has_column_lineage() -> None:
     lineage = column_lineage()
     for source in load_catalog().sources.values():

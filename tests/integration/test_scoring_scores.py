@@ -216,6 +216,9 @@ def test_reasons_say_what_changed_since_the_last_score(con: duckdb.DuckDBPyConne
     # the others keep their score; two may swap an alert, which looks at the whole list
     assert all(move.score_before == move.score_after for move in moved.moves[1:])
     assert moved.causes == ["data (as of): 2026-07-01 → 2026-10-01"]
+    assert moved.moves[0].why[0] == "data"
+    assert any("40.0" in text and "（+" in text for text in moved.moves[0].why)
+    assert compare(f"{version}@2026-07-01", f"{version}@2026-10-01", explained=0).moves[0].why == ()
 
 
 def test_a_child_not_seen_for_long_raises_its_own_alarm(con: duckdb.DuckDBPyConnection) -> None:
