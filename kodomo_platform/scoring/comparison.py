@@ -6,7 +6,7 @@ Snapshots are immutable, so this compares what was really published. Making scor
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def compare(before: str, after: str, *, municipality: str | None = None, explain
     if rows and not causes:
         causes.append("data: other extracts at the same date")
     kinds = tuple(cause.partition(":")[0].partition(" (")[0] for cause in causes)
-    moves = [Move(*row, why=_why(kinds, *reasons[row[0]])) if row[0] in reasons else Move(*row) for row in rows]
+    moves = [replace(Move(*row), why=_why(kinds, *reasons[row[0]]) if row[0] in reasons else ()) for row in rows]
     return Difference(
         before, after, facts[0], causes, total[0], len(moves),
         sum(move.band_before != move.band_after for move in moves),
