@@ -189,6 +189,65 @@ def check(municipality: Municipality, as_json: Json = False, home: Home = None) 
 
 
 @app.command()
+def share(
+    municipality: Municipality,
+    theme: Theme,
+    by: By,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    home: Home = None,
+) -> None:
+    """Write this municipality's model for others: no rows, and no cell of fewer than five households."""
+    apply_home(home)
+    from kodomo_platform.scoring.exchange import share as write
+    from kodomo_platform.settings import get_settings
+    from kodomo_platform.warehouse import connect
+
+    con = connect(get_settings().warehouse(municipality), read_only=True)
+    try:
+        model = write(con, municipality, theme, _newest(con), out, by=by)
+    finally:
+        con.close()
+    typer.echo(f"written: {out} ({len(model.terms)} terms from {model.facts['rows']} rows, SHA-256 {model.sha256})")
+
+
+@app.command()
+def merge(
+    municipality: Municipality,
+    theme: Theme,
+    files: Annotated[list[Path], typer.Argument(help="Files that other municipalities shared.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write the chosen model to.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Local, shared, or shared and recalibrated: measured on this municipality's own held-out households."""
+    apply_home(home)
+    from kodomo_platform.scoring.exchange import merge as run
+    from kodomo_platform.settings import get_settings
+    from kodomo_platform.warehouse import connect
+
+    con = connect(get_settings().warehouse(municipality), read_only=True)
+    try:
+        choice = run(con, municipality, theme, _newest(con), files)
+    finally:
+        con.close()
+    if out is not None:
+        out.write_text(choice.model.to_json(), encoding="utf-8")
+    if as_json:
+        _out({"chosen": choice.chosen, "brier": dict(choice.brier)})
+        return
+    table = Table("model", "Brier, held-out households")
+    for name, brier in choice.brier.items():
+        table.add_row(f"{name} *" if name == choice.chosen else name, f"{brier:.4f}")
+    console().print(table)
+
+
+def _newest(con: Any) -> Any:
+    found = con.execute("select max(as_of_date) from cfg.as_of where purpose = 'score'").fetchone()
+    assert found is not None
+    return found[0]
+
+
+@app.command()
 def bench(
     file: Annotated[Path, typer.Argument(help="CSV with a header.")],
     target: Annotated[str, typer.Option("--target", help="Column to predict.")],

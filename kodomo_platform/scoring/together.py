@@ -14,7 +14,7 @@ import numpy as np
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring.additive import AdditiveModel, Floats, Term, cell_numbers, sigmoid
-from kodomo_platform.scoring.candidates import Table, calibrate
+from kodomo_platform.scoring.candidates import Table, calibrate, fit_ebm, folds_by_group
 
 SMALLEST_CELL = 5
 MAX_CELLS = 8
@@ -129,12 +129,49 @@ def choose(local: AdditiveModel, shared: AdditiveModel, calibration: Table, held
     return Choice(best, options[best], brier)
 
 
+def choose_with_others(
+    own: Table, others: Sequence[AdditiveModel], theme: str, *, folds: int = 3, seed: int = 20221220
+) -> Choice:
+    """Local, shared, or shared and recalibrated, by the Brier score on this site's own households not fitted on.
+
+    ``others`` are the files of at least two other sites. In each fold the site's own model, its share in the merged one and
+    the recalibration come from the other folds alone; what is returned is then fitted on all rows. Raises ScoringError for
+    files that were not made for leaving a site, or for too few outcomes to hold any out.
+    """
+    if len(others) < 2 or not all(model.facts.get("exported") for model in others):
+        raise ScoringError(
+            "merging needs the exported files of at least two other sites",
+            expected="files written by `kodomo model share`",
+        )
+    if min(own.y.sum(), (1 - own.y).sum()) < folds:
+        raise ScoringError(
+            "too few rows with or without the outcome to choose on", expected=f"at least {folds} of each"
+        )
+    fold = folds_by_group(own.group, own.y, folds, seed)
+    held_out: dict[str, Floats] = {}
+    for part in range(folds):
+        aside = own.rows(fold == part)
+        for name, model in _options(own.rows(fold != part), others, theme, seed).items():
+            held_out.setdefault(name, np.empty(len(own.y)))[fold == part] = sigmoid(model.logits(_columns(aside)))
+    brier = {name: float(np.mean((probability - own.y) ** 2)) for name, probability in held_out.items()}
+    best = min(brier, key=lambda name: brier[name])
+    return Choice(best, _options(own, others, theme, seed)[best], brier)
+
+
+def _options(own: Table, others: Sequence[AdditiveModel], theme: str, seed: int) -> dict[str, AdditiveModel]:
+    local = fit_ebm(own, theme, seed=seed, max_bins=MAX_CELLS).model
+    assert local is not None
+    shared = merged([*others, local], [*(int(model.facts["rows"]) for model in others), len(own.y)])
+    return {"local": local, "shared": shared, "shared_recalibrated": recalibrated(shared, own)}
+
+
 def exportable(model: AdditiveModel, table: Table) -> AdditiveModel:
-    """``model`` as it may leave the site: no cell that stands for fewer than five rows, no ranges, no deviations.
+    """``model`` as it may leave the site: no cell that stands for fewer than five households, no ranges, no deviations.
 
     Raises ScoringError when a table has more than eight cells of values (fit with ``max_bins=8``).
     """
     values = _columns(table)
+    _, household = np.unique(table.group, return_inverse=True)
     terms = []
     for term in model.terms:
         scores = term.scores.copy()
@@ -156,9 +193,11 @@ def exportable(model: AdditiveModel, table: Table) -> AdditiveModel:
                 expected=f"at most {MAX_CELLS} intervals per feature",
                 action="fit the model for exchange with max_bins=8",
             )
-        counts = np.zeros(scores.shape, dtype=np.int64)
         cells = tuple(cell_numbers(values[name], cut) for name, cut in zip(term.features, term.cuts, strict=True))
-        np.add.at(counts, cells, 1)
+        # one child at five dates is still one child: a household counts once per cell
+        flat = np.ravel_multi_index(cells, scores.shape)
+        filled = np.unique(np.column_stack([flat, household]), axis=0)[:, 0]
+        counts = np.bincount(filled, minlength=scores.size).reshape(scores.shape)
         scores[counts < SMALLEST_CELL] = 0.0
         terms.append(Term(term.features, term.kind, term.cuts, scores, np.zeros_like(scores)))
     return replace(model, terms=tuple(terms), ranges={}, facts={"rows": len(table.y), "exported": True})

@@ -193,3 +193,28 @@ def test_one_outcome_or_all_in_one_month_is_said(con: duckdb.DuckDBPyConnection,
     )
     with pytest.raises(ScoringError, match=r"too few to learn from|one side of the test dates"):
         train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+
+
+def test_files_are_shared_and_merged_without_rows(home: Path) -> None:
+    from kodomo_platform.scoring.exchange import merge, share
+
+    operations.migrate()
+    files = []
+    for number, code in enumerate(("132071", "172065", "112241")):
+        con = connect(":memory:")
+        made.make_marts(con, 200, training_dates(made.town(), AS_OF)[-4:], seed=number + 1)
+        if code == "112241":
+            choice = merge(con, code, "school_refusal", AS_OF, files)
+            assert set(choice.brier) == {"local", "shared", "shared_recalibrated"}
+            with pytest.raises(ScoringError, match="another site"):
+                merge(con, "132071", "school_refusal", AS_OF, files)
+        else:
+            files.append(home / f"{code}.json")
+            with pytest.raises(ScoringError, match="name of who sends"):
+                share(con, code, "school_refusal", AS_OF, files[-1], by=" ")
+            share(con, code, "school_refusal", AS_OF, files[-1], by="analyst")
+            text = files[-1].read_text(encoding="utf-8")
+            assert json.loads(text)["ranges"] == {}
+            assert "c0000" not in text
+        con.close()
+    operations.close()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from kodomo_platform.errors import ScoringError
-from kodomo_platform.scoring.additive import cell_numbers, sigmoid
+from kodomo_platform.scoring.additive import AdditiveModel, cell_numbers, sigmoid
 from kodomo_platform.scoring.candidates import Table, fit_ebm, fit_logistic
-from kodomo_platform.scoring.together import choose, exportable, federated_logistic, merged
+from kodomo_platform.scoring.together import (
+    choose,
+    choose_with_others,
+    exportable,
+    federated_logistic,
+    merged,
+    recalibrated,
+)
 
 
 def site(rows: int, seed: int, shift: float = 0.0) -> Table:
@@ -87,3 +96,43 @@ def test_merged_models_are_their_mean_and_strangers_are_refused() -> None:
     other = Table(tables[0].x, tables[0].y, ("z", "b", "c", "d"), {}, tables[0].group)
     with pytest.raises(ScoringError, match="features differ"):
         federated_logistic([*tables, other], "abuse")
+
+
+def test_on_real_data_a_small_site_merged_and_recalibrated_is_nearly_central() -> None:
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.metrics import roc_auc_score
+
+    data = load_breast_cancer()
+    order = np.random.default_rng(7).permutation(len(data.target))
+    names = tuple(f"f{n}" for n in range(5))
+    x, y = data.data[order][:, :5], data.target[order].astype(np.int64)
+    # every site has its own share of every kind of case; the last 150 rows stand for the small site's later children
+    edges = [0, 60, 120, 180, 240, 300, 360, 419]
+    sites = [Table(x[a:b], y[a:b], names, {}, np.arange(b - a)) for a, b in pairwise(edges)]
+    later = Table(x[419:], y[419:], names, {}, np.arange(len(y) - 419))
+    own, others = sites[0], sites[1:]
+    files = [exportable(m, t) for t in others if (m := fit_ebm(t, "abuse", max_bins=8).model) is not None]
+    shared = recalibrated(merged([*files], [len(t.y) for t in others]), own)
+    central, local = fit_ebm(joined(sites), "abuse").model, fit_ebm(own, "abuse", max_bins=8).model
+    assert central is not None
+    assert local is not None
+
+    def brier(model: AdditiveModel) -> float:
+        return float(np.mean((sigmoid(model.logits(columns(later))) - later.y) ** 2))
+
+    auc = [float(roc_auc_score(later.y, m.logits(columns(later)))) for m in (shared, central)]
+    assert auc[0] >= 0.98 * auc[1]
+    assert brier(shared) < brier(local)
+    choice = choose_with_others(own, files, "abuse")
+    assert set(choice.brier) == {"local", "shared", "shared_recalibrated"}
+    assert choice.brier[choice.chosen] == min(choice.brier.values())
+    with pytest.raises(ScoringError, match="exported files"):
+        choose_with_others(own, [local, local], "abuse")
+
+
+def test_one_household_at_many_dates_is_one_household() -> None:
+    table = site(150, 5)
+    model = fit_ebm(table, "abuse", max_bins=8).model
+    assert model is not None
+    same = Table(table.x, table.y, table.names, {}, np.zeros(150, dtype=np.int64))
+    assert all(not term.scores.any() for term in exportable(model, same).terms)
