@@ -125,21 +125,24 @@ def availability(con: duckdb.DuckDBPyConnection, *, by_month: bool = True) -> li
             item: f"case when {sql} = 'present' and not _linked then 'not_linked' else {sql} end" if linked else sql
             for item, sql in statuses.items()
         }
-        counts = ", ".join(
-            f"count(*) filter (where {sql} = '{status}')" for sql in shown.values() for status in STATUSES
+        # grouping a column costs a tenth of comparing it with each status
+        counts = " union all ".join(
+            f"select {place} as place, m, {sql} as status, count(*) as n from seen group by 2, 3"
+            for place, sql in enumerate(shown.values())
         )
-        rows = con.execute(
-            f"select {month} as m, count(*), {counts} from "
-            f"(select *, {linked or 'true'} as _linked from staging.{source.staging_table}) group by 1 order by 1"
-        ).fetchall()
-        if event and rows and source.key != "resident.register":
-            seen = [row[0] for row in rows if row[0] is not None]
+        cells: dict[dt.date | None, dict[int, dict[str, int]]] = {}
+        for place, when, status, number in con.execute(
+            f"with seen as materialized (select *, {month} as m, {linked or 'true'} as _linked "
+            f"from staging.{source.staging_table}) {counts} order by m, place"
+        ).fetchall():
+            cells.setdefault(when, {}).setdefault(place, {})[status] = number
+        if event and cells and source.key != "resident.register":
+            seen = [when for when in cells if when is not None]
             first = min([first, *seen]) if first and seen else first or (min(seen) if seen else None)
-        for row in rows:
+        for when, items in cells.items():
             for place, item in enumerate(statuses):
-                start = 2 + place * len(STATUSES)
-                found = dict(zip(STATUSES, row[start : start + len(STATUSES)], strict=True))
-                answer.append(Availability(source.key, item, row[0], row[1], {k: v for k, v in found.items() if v}))
+                known = {status: items[place][status] for status in STATUSES if status in items[place]}
+                answer.append(Availability(source.key, item, when, sum(items[place].values()), known))
     if by_month and first is not None:
         answer += _before_start(answer, starts, first)
     return answer
@@ -194,23 +197,21 @@ def feature_availability(con: duckdb.DuckDBPyConnection) -> list[FeatureAvailabi
     features = sorted(name.removesuffix("__status") for name in columns if name.endswith("__status"))
     if not features:
         return []
-    counts = ", ".join(
-        f"count(*) filter (where \"{feature}__status\" = '{status}')" for feature in features for status in STATUSES
-    )
-    row = con.execute(
-        f"select count(*), {counts} from marts.mart_child_features "
-        "where as_of_date = (select max(as_of_date) from marts.mart_child_features)"
-    ).fetchone()
-    if row is None or not row[0]:
-        return []
-    size = len(STATUSES)
-    return [
-        FeatureAvailability(
-            feature,
-            row[0],
-            {s: n for s, n in zip(STATUSES, row[1 + place * size : 1 + (place + 1) * size], strict=True) if n},
-        )
+    # grouping a column costs a tenth of comparing it with each status
+    counts = " union all ".join(
+        f'select {place} as place, "{feature}__status" as status, count(*) as n from newest group by 2'
         for place, feature in enumerate(features)
+    )
+    found: list[dict[str, int]] = [{} for _ in features]
+    for place, status, number in con.execute(
+        "with newest as (select * from marts.mart_child_features "
+        f"where as_of_date = (select max(as_of_date) from marts.mart_child_features)) {counts}"
+    ).fetchall():
+        found[place][status] = number
+    return [
+        FeatureAvailability(feature, sum(known.values()), {s: known[s] for s in STATUSES if s in known})
+        for feature, known in zip(features, found, strict=True)
+        if known
     ]
 
 
@@ -302,24 +303,33 @@ def blank_patterns(con: duckdb.DuckDBPyConnection) -> list[BlankPattern]:
     for source, columns in staged:
         home, home_columns = (source, columns) if source.is_identity else homes.get(source.id_system, (source, columns))
         groups = [group for group in _GROUPS if group in home_columns]
-        for item in (i.name for i in source.items if f"{i.name}__status" in columns):
-            status = f's."{item}__status"'
-            for group in groups:
-                if group == item:
+        found: list[BlankPattern] = []
+        items = [i.name for i in source.items if f"{i.name}__status" in columns]
+        if not items or not groups:
+            continue
+        counts = ", ".join(
+            f"count(*) filter (where s.\"{item}__status\" = '{status}')"
+            for item in items
+            for status in ("blank", "present")
+        )
+        for group in groups:
+            # all items of a source in one scan
+            rows = con.execute(
+                f"select count(*), {counts} from staging.{source.staging_table} as s "
+                f"inner join (select source_record_id, {group} from staging.{home.staging_table}) as h "
+                f"on h.source_record_id = s.source_record_id where h.{group} is not null "
+                f"group by h.{group} having count(*) >= 5 order by h.{group}"
+            ).fetchall()
+            for place, item in enumerate(items):
+                cells = [(row[1 + 2 * place], row[2 + 2 * place]) for row in rows]
+                blank = sum(cell[0] for cell in cells)
+                if item == group or blank < 5:
                     continue
-                rows = con.execute(
-                    f"select count(*) filter (where {status} = 'blank'), count(*) filter (where {status} = 'present') "
-                    f"from staging.{source.staging_table} as s inner join staging.{home.staging_table} as h "
-                    f"on h.source_record_id = s.source_record_id where h.{group} is not null "
-                    f"group by h.{group} having count(*) >= 5"
-                ).fetchall()
-                blank = sum(row[0] for row in rows)
-                if blank < 5:
-                    continue
-                chi2, degrees, p, effect = contingency([(row[0], row[1]) for row in rows])
-                answer.append(
-                    BlankPattern(source.key, item, group, sum(map(sum, rows)), blank, chi2, degrees, p, effect)
+                chi2, degrees, p, effect = contingency(cells)
+                found.append(
+                    BlankPattern(source.key, item, group, sum(map(sum, cells)), blank, chi2, degrees, p, effect)
                 )
+        answer += sorted(found, key=lambda pattern: (items.index(pattern.item), groups.index(pattern.group)))
     return answer
 
 

@@ -16,7 +16,7 @@ import duckdb
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.availability import population_stability
 from kodomo_platform.quality.engine import read_configuration, table_columns
-from kodomo_platform.quality.vocabulary import Target
+from kodomo_platform.quality.vocabulary import given_text
 
 PSI_LIMIT = 0.25
 
@@ -66,7 +66,7 @@ def drift_alarms(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> list[Alarm]:
         for item in source.items:
             if reading.items_held.get((source.key, item.name)) is False:
                 continue
-            given = Target(table, source.key, item.name, {}, reading).given()
+            given = given_text(item.name, reading.tokens.get((source.key, item.name), ()))
             shares = con.execute(
                 f"select _extract_date, 100.0 * count(*) filter (where {given} is null) / count(*) "
                 f"from {table} where _extract_date <= ? group by 1 order by 1",

@@ -21,7 +21,7 @@ from kodomo_platform.catalog import Catalog, load_catalog
 from kodomo_platform.errors import QualityError
 from kodomo_platform.quality.results import ExpectationResult, judge, write_results
 from kodomo_platform.quality.suites import Expectation, Suite, load_suites, with_overrides
-from kodomo_platform.quality.vocabulary import VOCABULARY, Check, Reading, Target
+from kodomo_platform.quality.vocabulary import VOCABULARY, Check, Reading, Target, read_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,26 +247,27 @@ def _plan(
     return _Planned(expectation, check=check)
 
 
-def _run(planned: list[_Planned], counter: Counter) -> None:
+def _run(planned: list[_Planned], counter: Counter, reading: Reading) -> None:
     bundles: dict[str, list[_Planned]] = {}
     for plan in planned:
         if plan.check is not None:
             bundles.setdefault(plan.check.relation, []).append(plan)
     for relation, members in bundles.items():
         try:
-            _count(relation, members, counter)
+            _count(relation, members, counter, reading)
         except Exception:
             # one condition broke the shared scan: each alone, so that the others keep their result
             for member in members:
                 try:
-                    _count(relation, [member], counter)
+                    _count(relation, [member], counter, reading)
                 except Exception as error:
                     # the type alone: a database's message may quote a cell
                     member.status, member.reason = "error", f"the check could not run ({type(error).__name__})"
 
 
-def _count(relation: str, members: list[_Planned], counter: Counter) -> None:
+def _count(relation: str, members: list[_Planned], counter: Counter, reading: Reading) -> None:
     checks = [member.check for member in members if member.check is not None]
+    relation = read_once(relation, (sql for check in checks for sql in (check.scope, check.violated)), reading)
     outcomes = counter.counts(relation, checks, [member.expectation.threshold for member in members])
     for member, outcome in zip(members, outcomes, strict=True):
         member.outcome = outcome
@@ -330,7 +331,7 @@ def validate(
         if any(plan.check for plan in planned):
             counter = _counter(con, engine)
             try:
-                _run(planned, counter)
+                _run(planned, counter, reading)
             finally:
                 counter.close()
         extracts = _extract_dates(con, suites, present, as_of)

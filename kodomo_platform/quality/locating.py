@@ -22,7 +22,7 @@ from kodomo_platform.quality.engine import (
     table_columns,
 )
 from kodomo_platform.quality.suites import Expectation, load_suites
-from kodomo_platform.quality.vocabulary import Check
+from kodomo_platform.quality.vocabulary import Check, read_once
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,10 @@ def faulty_rows(
             and check.columns <= tables[expectation.table]
             and all(table in tables for table in check.other_tables)
         ):
-            bundles.setdefault(check.relation, []).append((expectation, check))
+            bundles.setdefault(check.found_in or check.relation, []).append((expectation, check))
     counter = PlainSql(con)
-    for relation, members in bundles.items():
+    for unread, members in bundles.items():
+        relation = read_once(unread, (sql for _, check in members for sql in (check.scope, check.violated)), reading)
         if counted is None or any(expectation.key not in counted for expectation, _ in members):
             # one scan tells which conditions have rows at all: most have none
             counts = counter.counts(relation, [check for _, check in members], [0.0] * len(members))
@@ -78,7 +79,8 @@ def faulty_rows(
         if not members:
             continue
         # one scan for all of them again: reading dates out of texts costs more than finding the rows
-        broken = [f"coalesce(({check.scope}) and ({check.violated}), false)" for _, check in members]
+        # `case` reads the second condition only where the first holds; `and` outside of a filter reads both everywhere
+        broken = [f"coalesce(case when {check.scope} then {check.violated} end, false)" for _, check in members]
         found = con.execute(
             f"select * from (select _extract_date, _source_file_sha256, _row_number, [{', '.join(broken)}] as _broken "
             f"from {relation} as checked) where list_contains(_broken, true) order by 1, 2, 3"

@@ -20,13 +20,13 @@ from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.locating import FaultyRow, faulty_rows, row_expectations
 from kodomo_platform.quality.results import read_results
 from kodomo_platform.quality.returned import issue
-from kodomo_platform.spreadsheets import Cell, write_xlsx
+from kodomo_platform.spreadsheets import Cell, write_csv, write_xlsx
 
 if TYPE_CHECKING:
     from kodomo_platform.municipalities.models import Municipality
 
-# A sheet longer than this is a broken export, to be told as one; the total is still given.
-ROWS_PER_EXPECTATION = 2_000
+# Nobody works through a longer sheet by hand: further rows stand in a CSV beside it, and the sheet says so.
+ROWS_PER_SHEET = 4_000
 
 _HEADER = (
     "番号 / entry", "出典 / source", "ファイル / file", "抽出日 / extract", "行番号 / row", "項目 / item", "理由 / reason",
@@ -142,7 +142,7 @@ def open_entries(
     results = read_results(con, run_id) if run_id is not None else []
     counted = {result.expectation_id: result.unexpected for result in results if result.status != "error"}
     expectations = [e for e in row_expectations(layers=("raw",)) if e.severity != "info"]
-    rows = list(faulty_rows(con, as_of, expectations, limit=ROWS_PER_EXPECTATION, counted=counted or None))
+    rows = list(faulty_rows(con, as_of, expectations, counted=counted or None))
     if record:
         _prepare(con)
     identities = _persons(con, rows, _salt(con, record))
@@ -219,7 +219,10 @@ def write_sheets(
     record: bool = True,
     run_id: str | None = None,
 ) -> list[Path]:
-    """One XLSX per holder with open entries in ``out``; the files written. ``run_id``: see `open_entries`."""
+    """One XLSX per holder with open entries in ``out``; the files written. ``run_id``: see `open_entries`.
+
+    A source has at most ``ROWS_PER_SHEET`` rows there; the other entries are as open, and stand in a CSV beside it.
+    """
     catalog = load_catalog()
     entries = open_entries(con, as_of, record=record, run_id=run_id)
     names: dict[str, str] = {}
@@ -252,22 +255,31 @@ def write_sheets(
                     entry.answer,
                 ]
             )
-        summary: list[list[Cell]] = [
-            [holder, key, len(rows), *_ages([e for e in members if e.row.source == key], as_of)]
-            for key, rows in by_source.items()
-        ]
+        stem = f"correction_{municipality.code}_{as_of}_{place:02d}"
+        beside = {key: f"{stem}_{key}.csv" for key, rows in by_source.items() if len(rows) > ROWS_PER_SHEET}
+        for former in out.glob(f"{stem}_*.csv"):
+            former.unlink()
+        summary: list[list[Cell]] = []
+        for key, rows in by_source.items():
+            rest = rows[ROWS_PER_SHEET:]
+            said = f"ほか{len(rest)}件はCSV / {len(rest)} more in the CSV: {beside[key]}" if rest else None
+            ages = _ages([e for e in members if e.row.source == key], as_of)
+            summary.append([holder, key, len(rows), *ages, said])
+            if rest:
+                written.append(write_csv(out / beside[key], _HEADER, rest))
+            by_source[key] = rows[:ROWS_PER_SHEET]
         sheets: dict[str, tuple[tuple[str, ...], list[list[Cell]]]] = {
             "概要 summary": (
                 (
                     "保有部署 / holder", "出典 / source", "件数 / entries", f"{LATE}日超 / over {LATE} d",
-                    f"{OVERDUE}日超 / over {OVERDUE} d", "最長 / oldest (d)",
+                    f"{OVERDUE}日超 / over {OVERDUE} d", "最長 / oldest (d)", "このシートにない分 / not on this sheet",
                 ),
                 summary,
             )
         }  # fmt: skip
         for key, rows in by_source.items():
             sheets[key] = (_HEADER, rows)
-        path = write_xlsx(out / f"correction_{municipality.code}_{as_of}_{place:02d}.xlsx", sheets)
+        path = write_xlsx(out / f"{stem}.xlsx", sheets)
         if record:
             issue(con, path.stem, as_of, by_source)
         written.append(path)

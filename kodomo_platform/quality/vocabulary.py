@@ -11,6 +11,7 @@ Which tables they are put on belongs to the suites; running them belongs to `eng
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ class Check:
     """The SQL of one expectation. ``row_level``: whether the relation keeps ``_source_file_sha256, _row_number``.
 
     ``involved``: the row's other columns whose value may be the wrong one (an order of two dates does not tell which).
+    ``found_in``: a relation with all rows that break it and few others, where looking for rows is cheaper than counting.
     """
 
     relation: str
@@ -34,6 +36,7 @@ class Check:
     row_level: bool = True
     other_tables: tuple[str, ...] = ()
     involved: tuple[str, ...] = ()
+    found_in: str | None = None
 
 
 @dataclass
@@ -97,46 +100,85 @@ class Target:
 
     @property
     def base(self) -> str:
-        """The table; raw rows cut at the as-of date, with every date read once (``<item>__day``), however many ask.
+        """The table; raw rows cut at the as-of date, with places for what is read of their texts (`read_once`).
 
         Of a source that delivers whole extracts the newest counts: a fault that a later extract mended is mended.
         """
-        return self._rows(sorted(self.reading.days.get(self.source or "", {})))
-
-    @property
-    def texts(self) -> str:
-        """The same rows without the dates read: planning those costs milliseconds in every statement."""
-        return self._rows([])
-
-    def dated(self, column: str) -> str:
-        """The same rows with one date read."""
-        return self._rows([column] if column in self.reading.days.get(self.source or "", {}) else [])
-
-    def _rows(self, read: list[str]) -> str:
         if not self.is_raw:
             return self.table
-        rules = self.reading.days.get(self.source or "", {})
-        days = "".join(
-            f", {rules[name][0]}({self.given(name)}, {literal(rules[name][1])}, {literal(rules[name][2])}) "
-            f"as {quoted(name + '__day')}"
-            for name in read
-        )
         where = f" where _extract_date <= {literal(self.reading.as_of)}" if self.reading.as_of is not None else ""
         if self.source in self.reading.whole_extracts:
             where = f" where _extract_date = (select max(_extract_date) from {self.table}{where})"
-        return f"(select *{days} from {self.table}{where})"
+        rows = f"{self.table}{where}"
+        for parts in _LEVELS:
+            rows = f"(select */*{parts[0]} {self.source}*/ from {rows})"
+        return rows
 
     def given(self, column: str | None = None) -> str:
         """The text of a raw cell trimmed, NULL when blank or a null token; any other column as it is."""
         name = column or self.item or ""
-        if not self.is_raw or name.startswith("_"):
-            return quoted(name)
-        text = f"trim({quoted(name)}, {BLANKS})"
-        tokens = self.reading.tokens.get((self.source or "", name), ())
-        if tokens:
-            listed = ", ".join(literal(token) for token in tokens)
-            return f"(case when {text} not in ({listed}) then nullif({text}, '') end)"
-        return f"nullif({text}, '')"
+        return quoted(name if not self.is_raw or name.startswith("_") else f"{name}__text")
+
+    def plain(self, column: str | None = None) -> str:
+        """The same in ASCII without blanks, as staging reads numbers and codes; any other column as it is."""
+        name = column or self.item or ""
+        return quoted(name if not self.is_raw or name.startswith("_") else f"{name}__plain")
+
+    def number(self, column: str | None = None) -> str:
+        """A raw cell as DOUBLE, NULL when it is no number; any other column as it is."""
+        name = column or self.item or ""
+        return quoted(name if not self.is_raw or name.startswith("_") else f"{name}__number")
+
+
+# What can be read of a raw text, each level from the one before it: (first part, …)
+_LEVELS = (("text",), ("plain", "day"), ("number",))
+_READ = re.compile(r'"([a-z0-9_]+)__(text|plain|day|number)"')
+_PLACE = re.compile(r"/\*(text|plain|number) ([a-z0-9_.]+)\*/")
+
+
+def read_once(relation: str, conditions: Iterable[str], reading: Reading) -> str:
+    """``relation`` with the texts, numbers and dates that it and ``conditions`` speak of, each read once per row.
+
+    Repeated in every condition they make statements of a hundred kilobytes, which take longer to plan than to run.
+    """
+    if _PLACE.search(relation) is None:
+        return relation
+    used: dict[str, set[str]] = {}
+    for sql in (relation, *conditions):
+        for name, part in _READ.findall(sql):
+            used.setdefault(part, set()).add(name)
+    used["plain"] = used.get("plain", set()) | used.get("number", set())
+    used["text"] = used.get("text", set()) | used["plain"] | used.get("day", set())
+
+    def columns(place: re.Match[str]) -> str:
+        first, source = place.groups()
+        parts = next(parts for parts in _LEVELS if parts[0] == first)
+        days = reading.days.get(source, {})
+        answer = ""
+        for part in parts:
+            for name in sorted(used.get(part, ())):
+                if part == "text":
+                    sql = given_text(name, reading.tokens.get((source, name), ()))
+                elif part == "plain":
+                    sql = narrowed(quoted(f"{name}__text"))
+                elif part == "number":
+                    sql = numeral(quoted(f"{name}__plain"))
+                elif name in days:
+                    function, style, eras = days[name]
+                    sql = f"{function}({quoted(name + '__text')}, {literal(style)}, {literal(eras)})"
+                else:
+                    continue
+                answer += f", {sql} as {quoted(f'{name}__{part}')}"
+        return answer
+
+    return _PLACE.sub(columns, relation)
+
+
+def given_text(name: str, tokens: Iterable[str]) -> str:
+    """SQL of a raw column's text trimmed, NULL when blank or one of ``tokens``."""
+    text = f"trim({quoted(name)}, {BLANKS})"
+    listed = ", ".join(literal(token) for token in ("", *tokens) if token is not None)
+    return f"(case when {text} not in ({listed}) then {text} end)"
 
 
 def narrowed(sql: str) -> str:
@@ -149,8 +191,8 @@ def narrowed(sql: str) -> str:
 
 
 def numeral(sql: str) -> str:
-    """A raw text as DOUBLE, NULL when it is no number (ledgers' △ is a minus)."""
-    plain = f"replace(replace(replace({narrowed(sql)}, ',', ''), '△', '-'), '▲', '-')"
+    """A narrowed text as DOUBLE, NULL when it is no number (ledgers' △ is a minus)."""
+    plain = f"replace(replace(replace({sql}, ',', ''), '△', '-'), '▲', '-')"
     return f"(case when regexp_full_match({plain}, '[+-]?[0-9]{{1,15}}([.][0-9]*)?') then cast({plain} as double) end)"
 
 
@@ -171,7 +213,7 @@ def _where(target: Target) -> str:
 
 def _table_has_rows(target: Target) -> Check:
     least = int(target.arguments.get("at_least", 1))
-    return Check(f"(select count(*) as n from {target.texts})", "true", f"n < {least}", frozenset(), row_level=False)
+    return Check(f"(select count(*) as n from {target.base})", "true", f"n < {least}", frozenset(), row_level=False)
 
 
 def _columns_of(target: Target) -> tuple[tuple[str, str], ...]:
@@ -188,7 +230,7 @@ def _profile(target: Target) -> str:
         f"min({target.given(name)}) = max({target.given(name)}) as {quoted(name + '__alike')}"
         for name, _ in _columns_of(target)
     )
-    return f"(select count(*) as n, {described} from {target.texts})"
+    return f"(select count(*) as n, {described} from {target.base})"
 
 
 def _usual(target: Target) -> str:
@@ -196,22 +238,22 @@ def _usual(target: Target) -> str:
     parts = []
     for name, kind in _columns_of(target):
         if kind == "id":
-            length = f"length({narrowed(target.given(name)) if target.is_raw else quoted(name)})"
+            length = f"length({target.plain(name)})"
             parts.append(
                 f"case when count({length}) >= 50 and quantile_disc({length}, 0.025) = quantile_disc({length}, 0.975) "
                 f"then quantile_disc({length}, 0.5) end as {quoted(name + '__length')}"
             )
         elif kind in ("int", "decimal"):
-            value = numeral(target.given(name)) if target.is_raw else quoted(name)
+            value = target.number(name)
             parts.append(
                 f"case when count({value}) >= 200 then greatest(quantile_cont({value}, 0.99), 1) end "
                 f"as {quoted(name + '__high')}"
             )
     # some 50,000 rows tell what is usual as well as a million do; every so many-th, so that it is the same again
-    some = f"_row_number % (select greatest(count(*) // 50000, 1) from {target.texts}) = 0"
+    some = f"_row_number % (select greatest(count(*) // 50000, 1) from {target.base}) = 0"
     return (
-        f"(select t.*, u.* from {target.texts} as t "
-        f"cross join (select {', '.join(parts)} from {target.texts} where {some}) as u)"
+        f"(select t.*, u.* from {target.base} as t "
+        f"cross join (select {', '.join(parts)} from {target.base} where {some}) as u)"
     )
 
 
@@ -244,17 +286,18 @@ def _readable(target: Target) -> Check:
         style, eras = target.reading.styles.get(key, (None, None))
         reading = f"kodomo_uncertain_date({text}, {literal(style)}, {literal(eras)})"
         # only texts that are no full day are read a second time
-        violated = f"{day} is null and {reading}.earliest is null and {reading}.note is distinct from 'unknown'"
+        other = f"({reading}).earliest is null and ({reading}).note is distinct from 'unknown'"
+        violated = f"case when {day} is null then {other} else false end"
     elif target.item_type in ("date", "month"):
         violated = f"{day} is null"
     elif target.item_type == "int":
-        number = numeral(text)
+        number = target.number()
         violated = f"{number} is null or {number} <> floor({number})"
     elif target.item_type == "decimal":
-        violated = f"{numeral(text)} is null"
+        violated = f"{target.number()} is null"
     elif target.item_type == "code":
         known = ", ".join(literal(code) for code in target.reading.codes.get(key, ())) or "''"
-        violated = f"{text} not in ({known}) and {narrowed(text)} not in ({known})"
+        violated = f"{text} not in ({known}) and {target.plain()} not in ({known})"
     else:
         violated = "false"
     return Check(target.base, f"{text} is not null", violated, _columns(target))
@@ -262,7 +305,7 @@ def _readable(target: Target) -> Check:
 
 def _between(target: Target) -> Check:
     low, high = target.arguments.get("minimum"), target.arguments.get("maximum")
-    value = numeral(target.given()) if target.is_raw else target.column
+    value = target.number()
     limits = [f"{value} < {literal(low)}"] if low is not None else []
     limits += [f"{value} > {literal(high)}"] if high is not None else []
     return Check(
@@ -281,7 +324,7 @@ def _in_set(target: Target) -> Check:
 def _matches(target: Target) -> Check:
     text = target.given()
     if target.arguments.get("narrow"):
-        text = narrowed(text)
+        text = target.plain()
     pattern = literal(target.arguments["pattern"])
     return Check(
         target.base,
@@ -299,7 +342,7 @@ def _lacks_pattern(target: Target) -> Check:
 
 def _unique(target: Target) -> Check:
     names = [str(name) for name in target.arguments["columns"]]
-    keys = [narrowed(target.given(name)) if target.is_raw else quoted(name) for name in names]
+    keys = [target.plain(name) for name in names]
     extra = ["_extract_date"] if target.is_raw else []
     scope = " and ".join(f"{key} is not null" for key in keys)
     # a latter row of the same key breaks it, not the first: the number of rows to take away is counted
@@ -307,14 +350,18 @@ def _unique(target: Target) -> Check:
     every = bool(target.arguments.get("count_all"))
     window = f"partition by {', '.join([*keys, *extra])}"
     flag = f"count(*) over ({window}) > 1" if every else f"row_number() over ({window} order by {order}) > 1"
-    relation = f"(select *, {flag} as _repeated from {target.texts} where {scope})"
-    return Check(relation, "true", "_repeated", _columns(target, *names))
+    relation = f"(select *, {flag} as _repeated from {target.base} where {scope})"
+    listed = ", ".join([*keys, *extra])
+    several = f"(select {listed} from {target.base} where {scope} group by all having count(*) > 1)"
+    # hardly any key stands twice: sorting the rows of those alone takes a tenth of the time
+    found_in = f"(select *, {flag} as _repeated from {target.base} where ({listed}) in {several})"
+    return Check(relation, "true", "_repeated", _columns(target, *names), found_in=found_in)
 
 
 def _one_value_per(target: Target) -> Check:
     by = [str(name) for name in target.arguments["by"]]
-    keys = [narrowed(target.given(name)) if target.is_raw else quoted(name) for name in by]
-    value = narrowed(target.given()) if target.is_raw else target.column
+    keys = [target.plain(name) for name in by]
+    value = target.plain()
     where = " and ".join([*(f"{key} is not null" for key in keys), f"{value} is not null", f"({_where(target)})"])
     window = f"partition by {', '.join(keys)}"
     flag = f"min({value}) over ({window}) is distinct from max({value}) over ({window})"
@@ -325,7 +372,7 @@ def _one_value_per(target: Target) -> Check:
         table, there = str(target.arguments["agreed_in"]), str(target.arguments.get("there", "source_record_id"))
         match = f"r.{quoted(there)} = t.{quoted(by[0])} and r.{target.column} = t.{target.column}"
         agreed, others = f"exists (select 1 from {table} as r where {match})", (table,)
-    relation = f"(select *, {flag} and not {agreed} as _several from {target.texts} as t where {where})"
+    relation = f"(select *, {flag} and not {agreed} as _several from {target.base} as t where {where})"
     return Check(relation, "true", "_several", _columns(target, *by), other_tables=others, involved=tuple(by))
 
 
@@ -359,7 +406,7 @@ def _varies(target: Target) -> Check:
 
 
 def _lengths_agree(target: Target) -> Check:
-    text = narrowed(target.given()) if target.is_raw else target.column
+    text = target.plain()
     usual = quoted(f"{target.item}__length")
     # the usual length counts only where nearly every number has it: systems with free numbers have none
     return Check(
@@ -368,7 +415,7 @@ def _lengths_agree(target: Target) -> Check:
 
 
 def _no_outliers(target: Target) -> Check:
-    value = numeral(target.given()) if target.is_raw else target.column
+    value = target.number()
     high, times = quoted(f"{target.item}__high"), float(target.arguments.get("times", 10))
     return Check(
         _usual(target), f"{value} is not null and {high} is not null", f"{value} > {times!r} * {high}", _columns(target)
@@ -467,7 +514,7 @@ def _recent(target: Target) -> Check:
     days = int(target.arguments["days"])
     relation = (
         f"(select max(_extract_date) as _day, max({_dated(target, target.item or '')}) as _last, "
-        f"count(*) as _rows from {target.dated(target.item or '')})"
+        f"count(*) as _rows from {target.base})"
     )
     return Check(
         relation,
@@ -481,7 +528,7 @@ def _recent(target: Target) -> Check:
 def _months_complete(target: Target) -> Check:
     month, least = _dated(target, target.item or ""), float(target.arguments.get("least", 0.2))
     relation = (
-        f"(with n as (select date_trunc('month', {month})::date as m, count(*) as n from {target.dated(target.item or '')} "
+        f"(with n as (select date_trunc('month', {month})::date as m, count(*) as n from {target.base} "
         f"where {month} is not null and {month} <= _extract_date group by 1), "
         # a single misread month does not stretch the series: it begins and ends with months that hold a tenth of the usual
         "u as (select median(n) as usual from n), k as (select m, n from n, u where n >= usual * 0.1), "
@@ -498,7 +545,7 @@ def _lines_end_alike(target: Target) -> Check:
 
 def _not_above(target: Target) -> Check:
     other = str(target.arguments["not_above"])
-    a, b = (numeral(target.given()), numeral(target.given(other))) if target.is_raw else (target.column, quoted(other))
+    a, b = target.number(), target.number(other)
     return Check(
         target.base, f"{a} is not null and {b} is not null", f"{a} > {b}", _columns(target, other), involved=(other,)
     )
@@ -650,7 +697,7 @@ def _volume_steady(target: Target) -> Check:
 
 def _extract_is_fresh(target: Target) -> Check:
     days = int(target.arguments["days"])
-    relation = f"(select max(_extract_date) as last from {target.texts})"
+    relation = f"(select max(_extract_date) as last from {target.base})"
     as_of = literal(target.reading.as_of) if target.reading.as_of else "current_date"
     return Check(
         relation, "last is not null", f"date_diff('day', last, {as_of}) > {days}", frozenset(), row_level=False
