@@ -257,8 +257,6 @@ def write_sheets(
             )
         stem = f"correction_{municipality.code}_{as_of}_{place:02d}"
         beside = {key: f"{stem}_{key}.csv" for key, rows in by_source.items() if len(rows) > ROWS_PER_SHEET}
-        for former in out.glob(f"{stem}_*.csv"):
-            former.unlink()
         summary: list[list[Cell]] = []
         for key, rows in by_source.items():
             rest = rows[ROWS_PER_SHEET:]
@@ -283,6 +281,10 @@ def write_sheets(
         if record:
             issue(con, path.stem, as_of, by_source)
         written.append(path)
+    # a sheet that stays behind would ask a holder for what is mended
+    for former in out.glob(f"correction_{municipality.code}_{as_of}_*"):
+        if former not in written:
+            former.unlink()
     return written
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import QualityError
 from kodomo_platform.municipalities import load_municipality
+from kodomo_platform.quality import sheets
 from kodomo_platform.quality.returned import read_returned
 from kodomo_platform.quality.sheets import age_said, open_entries, write_sheets
 
@@ -142,3 +144,71 @@ def test_what_is_no_sheet_of_ours_is_refused(faulty: duckdb.DuckDBPyConnection, 
     path.write_bytes(b"no workbook")
     with pytest.raises(QualityError, match="not a workbook"):
         read_returned(faulty, path, AS_OF)
+
+
+def _many(con: duckdb.DuckDBPyConnection, day: dt.date, n: int) -> None:
+    deliver(con, day, [(f"{i + 1:08d}", "令和8年13月", "500") for i in range(n)])
+
+
+def test_what_a_sheet_has_no_room_for_stands_in_a_csv_beside_it(
+    faulty: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "ROWS_PER_SHEET", 5)
+    _many(faulty, AS_OF, 12)
+    faulty.execute(
+        "insert into raw.files select 'education.fees', date '2026-10-01', '=cmd()|A1.csv', _source_file_sha256, "
+        "12, 12, 0, 'cp932', now(), true from raw.raw_education__fees where _extract_date = date '2026-10-01' limit 1"
+    )
+    entries = open_entries(faulty, AS_OF)
+    assert len(entries) >= 12
+    beside, book = write_sheets(faulty, load_municipality(CODE), AS_OF, tmp_path)
+    assert (beside.suffix, book.suffix) == (".csv", ".xlsx")
+    workbook = openpyxl.load_workbook(book)
+    on_sheet = [str(row[0]) for row in workbook[SOURCE].iter_rows(min_row=2, values_only=True)]
+    with beside.open(encoding="utf-8-sig", newline="") as stream:
+        header, *rest = csv.reader(stream)
+    assert header[0].endswith("entry")
+    # every open entry stands in one of the two, once, and the two are in the order of the rows
+    assert len(on_sheet) == 5
+    assert sorted([*on_sheet, *(row[0] for row in rest)]) == sorted(entry.number for entry in entries)
+    assert [int(row[4]) for row in rest] == sorted(int(row[4]) for row in rest)
+    assert {row[2] for row in rest} == {"'=cmd()|A1.csv"}, "a file's name cannot run as a formula"
+    (summary,) = list(workbook["概要 summary"].iter_rows(min_row=2, values_only=True))
+    assert summary[2] == len(entries)
+    assert beside.name in str(summary[6])
+    assert f"{len(rest)} more" in str(summary[6])
+
+
+def test_what_is_needed_no_more_goes_away(
+    faulty: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "ROWS_PER_SHEET", 5)
+    _many(faulty, AS_OF, 12)
+    former = tmp_path / "correction_112241_2026-09-01_01_education.fees.csv"
+    stale = tmp_path / "correction_112241_2026-10-01_02.xlsx"
+    for path in (former, stale):
+        path.write_text("", encoding="utf-8")
+    town = load_municipality(CODE)
+    assert len(write_sheets(faulty, town, AS_OF, tmp_path)) == 2
+    faulty.execute("delete from raw.raw_education__fees where _extract_date = date '2026-10-01' and _row_number > 3")
+    (left,) = write_sheets(faulty, town, AS_OF, tmp_path)
+    # nor does a sheet stay for a holder that has nothing open any more; what was sent for another day is kept
+    assert set(tmp_path.iterdir()) == {left, former}
+
+
+def test_a_returned_sheet_is_judged_by_what_stood_on_it_alone(
+    faulty: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "ROWS_PER_SHEET", 5)
+    _many(faulty, AS_OF, 12)
+    beside, path = write_sheets(faulty, load_municipality(CODE), AS_OF, tmp_path)
+    found = read_returned(faulty, path, AS_OF)
+    assert found.sound, "what stands in the CSV is not missing from the sheet"
+    with beside.open(encoding="utf-8-sig", newline="") as stream:
+        pasted = list(csv.reader(stream))[1]
+    book = openpyxl.load_workbook(path)
+    book[SOURCE].append([*pasted[:12], "修正済"])
+    book.save(path)
+    found = read_returned(faulty, path, AS_OF)
+    assert found.added_rows == [f"{SOURCE}!7"]
+    assert found.accepted == {}
