@@ -20,6 +20,12 @@ concurrency:
           applyLimitPerUniqueValue: true
 run_monitoring:
   enabled: true
+event_log_storage:
+  module: kodomo_platform.orchestration.event_log
+  class: EventLog
+  config:
+    dagster_home:
+      env: DAGSTER_HOME
 """
 
 

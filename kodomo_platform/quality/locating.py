@@ -14,7 +14,6 @@ import duckdb
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.engine import (
-    PlainSql,
     compile_check,
     not_held,
     read_configuration,
@@ -49,8 +48,8 @@ def faulty_rows(
 ) -> Iterator[FaultyRow]:
     """Every row that breaks one of ``expectations`` (raw and staging ones), at most ``limit`` for each.
 
-    ``counted``: unexpected rows by expectation key, where a validation of the same tables has counted them; the others
-    are counted here first.
+    ``counted``: unexpected rows by expectation key, where a validation of the same tables has counted them: those
+    without any are not looked for.
     """
     catalog = load_catalog()
     register_functions(con)
@@ -69,16 +68,9 @@ def faulty_rows(
             and all(table in tables for table in check.other_tables)
         ):
             bundles.setdefault(check.found_in or check.relation, []).append((expectation, check))
-    counter = PlainSql(con)
     for unread, members in bundles.items():
         relation = read_once(unread, (sql for _, check in members for sql in (check.scope, check.violated)), reading)
-        if counted is None or any(expectation.key not in counted for expectation, _ in members):
-            # one scan tells which conditions have rows at all: most have none
-            counts = counter.counts(relation, [check for _, check in members], [0.0] * len(members))
-            members = [member for member, (_, unexpected) in zip(members, counts, strict=True) if unexpected]
-        if not members:
-            continue
-        # one scan for all of them again: reading dates out of texts costs more than finding the rows
+        # one scan for all of them: reading the texts costs more than trying conditions that no row breaks;
         # `case` reads the second condition only where the first holds; `and` outside of a filter reads both everywhere
         broken = [f"coalesce(case when {check.scope} then {check.violated} end, false)" for _, check in members]
         found = con.execute(

@@ -177,15 +177,22 @@ def read_once(relation: str, conditions: Iterable[str], reading: Reading) -> str
 def given_text(name: str, tokens: Iterable[str]) -> str:
     """SQL of a raw column's text trimmed, NULL when blank or one of ``tokens``."""
     text = f"trim({quoted(name)}, {BLANKS})"
-    listed = ", ".join(literal(token) for token in ("", *tokens) if token is not None)
-    return f"(case when {text} not in ({listed}) then {text} end)"
+    return f"(case when not {among(text, ('', *(token for token in tokens if token is not None)))} then {text} end)"
+
+
+def among(sql: str, values: Iterable[Any]) -> str:
+    """Whether ``sql`` is one of ``values``. Of more than a few, `in` would become a join, which takes long to plan."""
+    listed = ", ".join(literal(value) for value in dict.fromkeys(values))
+    return f"list_contains([{listed}], {sql})" if listed else "false"
 
 
 def narrowed(sql: str) -> str:
     """Full-width digits and letters in ASCII, blanks removed (as staging reads numbers and codes)."""
-    # as many bytes as characters: ASCII, which has blanks to lose and nothing to narrow; translate() takes 20 times as long
+    # as many bytes as characters: ASCII, which has blanks to lose and nothing to narrow; nor has a text without wide
+    # characters (令和8年4月); translate() takes 20 times as long as either look
     return (
         f"(case when strlen({sql}) = length({sql}) then replace({sql}, ' ', '') "
+        f"when not regexp_matches({sql}, '[{_WIDE}]') then {sql} "
         f"else translate({sql}, {literal(_WIDE)}, {literal(_NARROW)}) end)"
     )
 
@@ -296,8 +303,8 @@ def _readable(target: Target) -> Check:
     elif target.item_type == "decimal":
         violated = f"{target.number()} is null"
     elif target.item_type == "code":
-        known = ", ".join(literal(code) for code in target.reading.codes.get(key, ())) or "''"
-        violated = f"{text} not in ({known}) and {target.plain()} not in ({known})"
+        known = target.reading.codes.get(key, ())
+        violated = f"not {among(text, known)} and not {among(target.plain(), known)}"
     else:
         violated = "false"
     return Check(target.base, f"{text} is not null", violated, _columns(target))
@@ -314,10 +321,12 @@ def _between(target: Target) -> Check:
 
 
 def _in_set(target: Target) -> Check:
-    listed = ", ".join(literal(value) for value in target.arguments["values"])
     value = target.given()
     return Check(
-        target.base, f"{value} is not null and ({_where(target)})", f"{value} not in ({listed})", _columns(target)
+        target.base,
+        f"{value} is not null and ({_where(target)})",
+        f"not {among(value, target.arguments['values'])}",
+        _columns(target),
     )
 
 
