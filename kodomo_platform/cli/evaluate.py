@@ -11,6 +11,7 @@ import typer
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(no_args_is_help=True, help="Measure the platform against a known truth.")
+_CASES = 50
 
 
 @app.callback()
@@ -24,13 +25,21 @@ def linkage(
     truth: Annotated[
         Path, typer.Option("--truth", help="CSV or Parquet of source, source_record_id, person_id (and tags).")
     ],
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Add cases with both records' names and addresses to the report file.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Report file; default: below <home>/reports.")] = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """Precision and recall of the record linkage: pairwise, by cluster, by type of case; and the review queue."""
+    """Precision and recall of the record linkage: pairwise, by cluster, by type of case; and the review queue.
+
+    Writes a report with the patterns of what went wrong. Values are never printed here.
+    """
     apply_home(home)
     from kodomo_platform.errors import LinkageError
     from kodomo_platform.linkage.evaluation import evaluate, worst_cases
+    from kodomo_platform.linkage.evaluation_report import write_report
     from kodomo_platform.settings import get_settings
     from kodomo_platform.warehouse import warehouse
 
@@ -41,8 +50,19 @@ def linkage(
             action=f"`kodomo run --municipality {municipality}` first",
         )
     with warehouse(municipality, read_only=True) as con:
-        report = {"municipality": municipality, **evaluate(con, truth)}
-        report["worst_cases"] = worst_cases(con, 30)
+        found = evaluate(con, truth)
+        row = con.execute("select max(as_of_date) from cfg.run").fetchone()
+        model = con.execute("select version from linkage.lnk_model").fetchone()
+        report: dict[str, Any] = {
+            "municipality": municipality,
+            "as_of": str(row[0]) if row else "",
+            "model": str(model[0]) if model else "",
+            **found,
+        }
+        report["worst_cases"], cases = worst_cases(con, show_values=_CASES if show_values else 0)
+    out = out or get_settings().reports / municipality / f"linkage_{report['as_of']}.html"
+    write_report(out, report | {"cases": cases})
+    report["report"] = str(out)
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
         return
@@ -86,13 +106,17 @@ def _print(report: dict[str, Any]) -> None:
 
     out = console()
     table = Table(title=f"Record linkage of {report['municipality']}")
-    for heading in ("", "precision", "recall", "F1", "true", "false", "missed"):
+    for heading in ("", "precision", "95 %", "recall", "95 %", "F1", "true", "false", "missed"):
         table.add_column(heading, justify="left" if not heading else "right")
 
     def add(name: str, found: dict[str, Any]) -> None:
         table.add_row(
             name,
-            *(f"{found[key]:.5f}" for key in ("precision", "recall", "f1")),
+            f"{found['precision']:.5f}",
+            "{:.4f}–{:.4f}".format(*found["precision_ci95"]),
+            f"{found['recall']:.5f}",
+            "{:.4f}–{:.4f}".format(*found["recall_ci95"]),
+            f"{found['f1']:.5f}",
             *(f"{found[key]:,}" for key in ("tp", "fp", "fn")),
         )
 
@@ -102,10 +126,16 @@ def _print(report: dict[str, Any]) -> None:
     for kind, found in report["by_type"].items():
         add(f"  {kind}", found)
     out.print(table)
-    queue = report["queue"]
+    queue, counts = report["queue"], report["counts"]
     out.print(
-        f"review queue: {queue['count']} pairs, {queue['true']} of them the same person, "
-        f"{queue['traps']} twins ({queue['share_of_records']:.2%} of records)"
+        f"review queue: {queue['count']} pairs, {queue['true']} of them the same person, {queue['traps']} traps "
+        f"({queue['share_unclear']:.0%} truly unclear; {queue['share_of_records']:.2%} of records)"
+    )
+    out.print(
+        f"truth: {counts['truth_records']:,} records; without a child id {counts['records_without_child_id']:,}, of adults "
+        f"(left out) {counts['truth_records_of_adults']:,}, incomplete {counts['truth_records_incomplete']:,}, of two "
+        f"people {counts['truth_records_of_two_people']:,}; linked but not in the truth "
+        f"{counts['linked_records_not_in_truth']:,}"
     )
     if report["worst_cases"]:
         cases = Table(title="What went wrong, by pattern of evidence")
@@ -114,3 +144,4 @@ def _print(report: dict[str, Any]) -> None:
         for case in report["worst_cases"]:
             cases.add_row(*(str(value) for value in case.values()))
         out.print(cases)
+    out.print(f"report: {report['report']}")

@@ -126,3 +126,19 @@ def linked_town(path: Path, children: int) -> Path:
     link(con)
     con.close()
     return path
+
+
+def finish(con: duckdb.DuckDBPyConnection) -> None:
+    """Crosswalk, persons and sources of a linked town of identity records, as dbt makes them."""
+    con.execute(
+        """
+        create or replace table cfg.source as
+        select distinct source, split_part(source, '.', 1) as id_system from linkage.lnk_identity;
+        create or replace table linkage.lnk_crosswalk as
+        select source, source_record_id, child_id, match_method, match_probability from linkage.lnk_cluster
+        where child_id is not null;
+        create or replace table linkage.lnk_person as
+        select source, source_record_id, child_id, household_id, relationship, child_id is not null as is_child
+        from linkage.lnk_cluster where source = 'resident.register'
+        """
+    )
