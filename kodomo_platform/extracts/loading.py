@@ -40,6 +40,10 @@ from kodomo_platform.settings import get_settings, municipality_code
 SMALL_EXTRACT_ROWS = 20
 """Below this an extract may shrink as it likes: a handful of cases closes in a month."""
 
+SAME_RECORDS, OTHER_RECORDS = 0.5, 0.02
+"""Of the smaller of two files of one date: it is corrected if at least the first share of its records stands in the
+other one too, and a part beside it if at most the second does (a child that moved between two schools' files)."""
+
 _MUNICIPALITY_COLUMN = "_municipality_in_file"
 _REJECTS_KEPT_BEFORE_GIVING_UP = 100_000
 
@@ -170,6 +174,19 @@ def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
         return
 
 
+@dataclass(frozen=True)
+class _ActiveFile:
+    name: str
+    sha256: str
+    rows_loaded: int
+
+
+@dataclass(frozen=True)
+class _State:
+    date: dt.date
+    rows: int
+
+
 class _SourceLoad:
     """One run over one source, inside its transaction."""
 
@@ -198,10 +215,62 @@ class _SourceLoad:
             by_date.setdefault(file.extract_date, []).append(file)
         self.report.extract_dates = sorted(by_date)
         for date in sorted(by_date):
-            *earlier, wanted = by_date[date]
-            for file in earlier:
-                self._note_superseded(file, wanted)
-            self._take(wanted)
+            self._take_delivery(date, by_date[date])
+
+    def _take_delivery(self, date: dt.date, files: list[LandedFile]) -> None:
+        """Take what is new of one date's files, oldest first. They may be parts of one extract, or one may correct
+        another: `several` says which, or what they hold does. The checks are of the delivery as a whole, so that half
+        an extract is no shrunk one.
+        """
+        if self.config.file.several == "corrections":
+            for file in files[:-1]:
+                self._note_superseded(file, files[-1])
+            files = files[-1:]
+        new = [(file, sha256) for file in files if (sha256 := self._wanted(file, newest=file is files[-1]))]
+        if not new:
+            return
+        # a part whose bytes did not change since an earlier date belongs to this date's extract all the same
+        again = [(file, sha256) for file in files if (sha256 := self._unchanged_part(file, date))]
+        self.report.skipped_already_loaded = [
+            where for where in self.report.skipped_already_loaded if where not in {file.where for file, _ in again}
+        ]
+        before = self._state_up_to(date)
+        for file, sha256 in sorted(new + again):
+            try:
+                self._take(file, sha256)
+            except ExtractError as error:
+                if file is files[-1] or self.config.file.several == "parts":
+                    raise
+                raise ExtractError(
+                    error.what,
+                    where=error.where,
+                    expected=error.expected,
+                    action=f"{error.action}; if {files[-1].name} replaces this file, take this one out of the folder, or "
+                    "set `several: corrections` in the municipality's file",
+                ) from error
+        self._refuse_shrunk(date, before)
+        self._refuse_strangers(date, before)
+
+    def _wanted(self, file: LandedFile, *, newest: bool) -> str | None:
+        """The hash of a file that is to be loaded; None for one that was, or that another one has replaced."""
+        try:
+            sha256 = sha256_of(file.path)
+        except OSError as error:
+            raise disk_error(error, file.where) from error
+        known = self._known(sha256)
+        if any(active for _, active in known):
+            self.report.skipped_already_loaded.append(file.where)
+            return None
+        # a file that went out of use for a correction and is delivered again is wanted again
+        if not newest and any(date == file.extract_date for date, _ in known):
+            return None
+        return sha256
+
+    def _unchanged_part(self, file: LandedFile, date: dt.date) -> str | None:
+        if file.where not in self.report.skipped_already_loaded:
+            return None
+        sha256 = sha256_of(file.path)
+        return None if (date, True) in self._known(sha256) else sha256
 
     def _note_superseded(self, file: LandedFile, by: LandedFile) -> None:
         """Keep the bytes and the name of a file that another one of the same date replaces before it was ever
@@ -219,16 +288,7 @@ class _SourceLoad:
             "select extract_date, active from raw.files where source = ? and sha256 = ?", [self.source.key, sha256]
         ).fetchall()
 
-    def _take(self, file: LandedFile) -> None:
-        try:
-            sha256 = sha256_of(file.path)
-        except OSError as error:
-            raise disk_error(error, file.where) from error
-        known = self._known(sha256)
-        # a file that went out of use for a correction and is delivered again is wanted again
-        if any(active for _, active in known):
-            self.report.skipped_already_loaded.append(file.where)
-            return
+    def _take(self, file: LandedFile, sha256: str) -> None:
         self._refuse_named_for_another(file)
         path, sha256 = archive_file(file, self.archive)
         opened = open_file(path, self.config, file.where)
@@ -259,29 +319,24 @@ class _SourceLoad:
 
     def _finish(self, file: LandedFile, sha256: str, opened: OpenedFile, counter: _Counter) -> None:
         key = self.source.key
-        previous = self.con.execute(
-            "select sha256, rows_loaded, extract_date, file_name from raw.files "
-            "where source = ? and active and extract_date <= ? order by extract_date desc limit 1",
-            [key, file.extract_date],
-        ).fetchone()
-        self._refuse_shrunk(file, counter, previous)
         if counter.rows_in == 0:
             self.report.warnings.append(f"{file.where}: a header and no records")
-        elif previous is not None:
-            self._refuse_strangers(file, sha256, previous[0])
-        superseded = previous is not None and previous[2] == file.extract_date
-        if superseded and previous is not None:
-            self._retire(previous[0], file.extract_date)
-        loaded = counter.rows_in - len(counter.rejects)
+        replaced = self._replaced(file, sha256)
+        for other in replaced:
+            self._retire(other.sha256, file.extract_date)
+            if other.name != file.name:
+                self.report.warnings.append(
+                    f"{file.extract_date.isoformat()}/{other.name}: replaced by {file.name}, which was written later"
+                )
         done = FileReport(
             file.name,
             file.extract_date,
             sha256,
             opened.encoding,
             counter.rows_in,
-            loaded,
+            counter.rows_in - len(counter.rejects),
             len(counter.rejects),
-            previous[3] if superseded and previous is not None else None,
+            ", ".join(other.name for other in replaced) or None,
         )
         self._book_file(done, active=True)
         self._book(
@@ -300,6 +355,76 @@ class _SourceLoad:
         report.gaiji += gaiji
         report.rejects = dict(Counter(report.rejects) + Counter(r.reason for r in counter.rejects))
 
+    def _active(self, date: dt.date) -> list[_ActiveFile]:
+        rows = self.con.execute(
+            "select file_name, sha256, rows_loaded from raw.files where source = ? and active and extract_date = ? "
+            "order by loaded_at, file_name",
+            [self.source.key, date],
+        ).fetchall()
+        return [_ActiveFile(*row) for row in rows]
+
+    def _replaced(self, file: LandedFile, sha256: str) -> list[_ActiveFile]:
+        """The files of the same date that this one corrects: the one of its name, and those whose records it holds
+        again. Files that share next to no record are parts of one extract. Raises ExtractError between the two.
+        """
+        others = self._active(file.extract_date)
+        if self.config.file.several == "corrections":
+            return others
+        replaced = [other for other in others if other.name == file.name]
+        if self.config.file.several == "parts":
+            return replaced
+        for other in others:
+            if other in replaced:
+                continue
+            new, old, shared = self._shared_keys(sha256, other.sha256, file.extract_date)
+            share = shared / max(min(new, old), 1)
+            if share >= SAME_RECORDS:
+                replaced.append(other)
+            elif share > OTHER_RECORDS:
+                raise ExtractError(
+                    f"it shares {shared} of {min(new, old)} records with {other.name} of the same date: a part of one "
+                    "extract would share none, a correction nearly all",
+                    where=file.where,
+                    expected="parts of one extract, or a file that corrects another",
+                    action="say which in the municipality's file: `several: parts` or `several: corrections`",
+                )
+            else:
+                self.report.warnings.append(
+                    f"{file.where}: shares no record with {other.name}, so it is taken as another part of the extract"
+                )
+        return replaced
+
+    def _shared_keys(self, sha256: str, other_sha256: str, date: dt.date) -> tuple[int, int, int]:
+        """(records of the one, of the other, of both) by the source's natural key, as far as the file has it."""
+        names = [name for name in self.source.natural_key if name in self.config.by_item] or [self.source.record_key]
+        keys = ", ".join(f'coalesce(trim("{name}"), \'\') as "{name}"' for name in names)
+        held = f"select distinct {keys} from raw.{self.source.raw_table} where _source_file_sha256 = ? and _extract_date = ?"
+        found = self.con.execute(
+            f"with one as ({held}), other as ({held}) select (select count(*) from one), (select count(*) from other), "
+            f"(select count(*) from one semi join other using ({', '.join(names)}))",
+            [sha256, date, other_sha256, date],
+        ).fetchone()
+        assert found is not None
+        return found
+
+    def _state_up_to(self, date: dt.date) -> _State | None:
+        """The last extract up to ``date``: its date, its records, and (full extracts) its numbers in ``_last_keys``."""
+        found = self.con.execute(
+            "select extract_date, sum(rows_loaded)::bigint from raw.files where source = ? and active and extract_date <= ? "
+            "group by 1 order by 1 desc limit 1",
+            [self.source.key, date],
+        ).fetchone()
+        if found is None:
+            return None
+        key = self.source.record_key
+        if self.config.extract_kind == "full":
+            self.con.execute(
+                f'create or replace temporary table _last_keys as select distinct trim("{key}") as record '
+                f"from raw.{self.source.raw_table} where _extract_date = ? and trim(\"{key}\") <> ''",
+                [found[0]],
+            )
+        return _State(*found)
+
     def _retire(self, sha256: str, date: dt.date) -> None:
         """Take a superseded file's rows out; its line in ``raw.files`` stays, and its bytes in the archive."""
         key = self.source.key
@@ -307,12 +432,17 @@ class _SourceLoad:
             f"delete from raw.{self.source.raw_table} where _source_file_sha256 = ? and _extract_date = ?",
             [sha256, date],
         )
-        for book in ("rejects", "gaiji", "dropped_columns"):
-            self.con.execute(f"delete from raw.{book} where source = ? and source_file_sha256 = ?", [key, sha256])
+        self.con.execute(
+            "delete from raw.rejects where source = ? and source_file_sha256 = ? and extract_date = ?",
+            [key, sha256, date],
+        )
         self.con.execute(
             "update raw.files set active = false where source = ? and sha256 = ? and extract_date = ?",
             [key, sha256, date],
         )
+        if not any(active for _, active in self._known(sha256)):
+            for book in ("gaiji", "dropped_columns"):
+                self.con.execute(f"delete from raw.{book} where source = ? and source_file_sha256 = ?", [key, sha256])
 
     def _book_file(self, done: FileReport, *, active: bool) -> None:
         self.con.execute(
@@ -363,53 +493,48 @@ class _SourceLoad:
                 action="move the file to its own municipality's landing folder",
             )
 
-    def _refuse_shrunk(
-        self, file: LandedFile, counter: _Counter, previous: tuple[str, int, dt.date, str] | None
-    ) -> None:
-        if previous is None or self.config.extract_kind != "full":
+    def _refuse_shrunk(self, date: dt.date, before: _State | None) -> None:
+        if before is None or self.config.extract_kind != "full":
             return
-        before, now = previous[1], counter.rows_in - len(counter.rejects)
+        files = self._active(date)
+        now = sum(file.rows_loaded for file in files)
         limit = self.municipality.shrink_limit_percent
-        too_small = before >= SMALL_EXTRACT_ROWS and now < before * (1 - limit / 100)
-        if too_small or (now == 0 and before > 0 and limit < 100):
+        too_small = before.rows >= SMALL_EXTRACT_ROWS and now < before.rows * (1 - limit / 100)
+        if too_small or (now == 0 and before.rows > 0 and limit < 100):
             raise ExtractError(
-                f"the extract has {now} records; the last one ({previous[2].isoformat()}) had {before}",
-                where=file.where,
+                f"the extract has {now} records; the last one ({before.date.isoformat()}) had {before.rows}",
+                where=f"{date.isoformat()}/{', '.join(file.name for file in files)}",
                 expected=f"a full extract not smaller than the last by more than {limit:g} %",
                 action="ask the holder whether it is whole; if it is, raise `shrink_limit_percent` in the "
                 "municipality's file",
             )
 
-    def _refuse_strangers(self, file: LandedFile, sha256: str, previous_sha256: str) -> None:
+    def _refuse_strangers(self, date: dt.date, before: _State | None) -> None:
         """Two full extracts of one source share most of their numbers; one that shares next to none is somebody
         else's.
         """
-        if self.config.extract_kind != "full" or self.municipality.shrink_limit_percent >= 100:
+        if before is None or self.config.extract_kind != "full" or self.municipality.shrink_limit_percent >= 100:
             return
         key = self.source.record_key
         found = self.con.execute(
             f"""
             with new_keys as (
                 select distinct trim("{key}") as record from raw.{self.source.raw_table}
-                where _source_file_sha256 = ? and trim("{key}") <> ''
-            ),
-            old_keys as (
-                select distinct trim("{key}") as record from raw.{self.source.raw_table}
-                where _source_file_sha256 = ? and trim("{key}") <> ''
+                where _extract_date = ? and trim("{key}") <> ''
             )
             select
                 (select count(*) from new_keys),
-                (select count(*) from old_keys),
-                (select count(*) from new_keys semi join old_keys using (record))
+                (select count(*) from _last_keys),
+                (select count(*) from new_keys semi join _last_keys using (record))
             """,
-            [sha256, previous_sha256],
+            [date],
         ).fetchone()
         assert found is not None
         new, old, shared = found
         if min(new, old) >= 50 and shared * 20 < min(new, old):
             raise ExtractError(
                 f"of {new} numbers in `{key}` only {shared} were in the last extract ({old} numbers)",
-                where=file.where,
+                where=f"{date.isoformat()}/{', '.join(file.name for file in self._active(date))}",
                 expected="mostly the same people as in the last extract",
                 action="check that the file is this municipality's and this source's; if all numbers were reissued, "
                 "set `shrink_limit_percent: 100` in the municipality's file for one run",

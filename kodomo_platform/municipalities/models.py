@@ -122,6 +122,11 @@ class FileFormat(_Frozen):
         default=None, ge=1, le=2_000, description="Fields per record in a file without header, ignored ones included."
     )
     required_marker: bool = Field(default=False, description="Wait for a `.done` file beside the extract.")
+    several: Literal["by_content", "parts", "corrections"] = Field(
+        default="by_content",
+        description="Several files of one date: parts of one extract, or each corrects the former. by_content: a file "
+        "that repeats the records of another corrects it, one that shares none is a part; between them it is refused.",
+    )
 
 
 class SourceConfig(_Frozen):

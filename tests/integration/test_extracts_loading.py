@@ -245,18 +245,101 @@ def test_a_correction_supersedes_and_the_history_stays(con: duckdb.DuckDBPyConne
     assert len(list((home / "archive" / CODE).iterdir())) == 2
 
 
+def land_again(home: Path, content: bytes | str, name: str, date: str = DATE) -> None:
+    """A further file of the same date, written later than what is there."""
+    for path in (home / "landing" / CODE / date).iterdir():
+        os.utime(path, (path.stat().st_mtime - 100, path.stat().st_mtime - 100))
+    land(home, content, date, name)
+
+
 def test_a_correction_under_another_name_supersedes(con: duckdb.DuckDBPyConnection, home: Path) -> None:
-    first = land(home, "学籍番号\r\nbroken\r\n")
-    os.utime(first, (time.time() - 100, time.time() - 100))
-    land(home, lines(records(4)), name="SHUKKETSU_再送.csv")
-    report = load(con)
+    land(home, lines([*records(40), ["x"]]))
+    land_again(home, lines(records(39)), "SHUKKETSU_再送.csv")
+    report = load(con, municipality(reject_limit_percent=5))
+    assert any("replaced by SHUKKETSU_再送.csv" in warning for warning in report.warnings)
+    assert count(con) == 39
+    assert sorted(rows(con, "file_name, rows_loaded, active", "raw.files")) == [
+        ("SHUKKETSU_1.csv", 40, False),
+        ("SHUKKETSU_再送.csv", 39, True),
+    ]
+    assert count(con, "raw.rejects") == 0
+    assert load(con).rows_in == 0
+    assert count(con) == 39
+
+
+def test_a_broken_file_beside_a_good_one_waits_for_a_word(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    # it may be a part: what is in it would be lost without a word
+    land(home, "学籍番号\r\nbroken\r\n")
+    land_again(home, lines(records(4)), "SHUKKETSU_再送.csv")
+    with pytest.raises(
+        ExtractError, match=r"(?s)SHUKKETSU_1.csv: the header lacks.*if SHUKKETSU_再送.csv replaces this file"
+    ):
+        load(con)
+    assert count(con) == 0
+    corrections = municipality({"several": "corrections"})
+    report = load(con, corrections)
     assert report.rows_loaded == 4
     assert "replaced by" in report.warnings[0]
     assert sorted(rows(con, "file_name, active", "raw.files")) == [
         ("SHUKKETSU_1.csv", False),
         ("SHUKKETSU_再送.csv", True),
     ]
+    assert load(con, corrections).rows_in == 0
+
+
+def test_a_delivery_in_two_files_is_loaded_whole(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    # Regression: the file written first was taken for a superseded one, and its rows were lost
+    land(home, lines(records(30)))
+    land_again(home, lines(records(30, first=31)), "SHUKKETSU_2.csv")
+    report = load(con)
+    assert (report.rows_loaded, count(con)) == (60, 60)
+    assert "another part" in report.warnings[0]
+    assert rows(con, "count(*)", "raw.files", "where active") == [(2,)]
     assert load(con).rows_in == 0
+    land_again(home, lines(records(25, first=36)), "SHUKKETSU_2_再送.csv")  # corrects one part alone
+    assert load(con).files[0].supersedes == "SHUKKETSU_2.csv"
+    assert rows(con, "count(*), count(distinct student_number)") == [(55, 55)]
+    land_again(home, lines(records(31)), "SHUKKETSU_1.csv")  # the other part again, under its own name
+    load(con)
+    assert rows(con, "count(*), count(distinct student_number)") == [(56, 56)]
+    assert load(con).rows_in == 0
+
+
+def test_parts_of_one_child_each_month_are_no_correction(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    land(home, lines(records(30)))
+    land_again(home, lines(records(30)).replace("2026/09", "2026/08"), "SHUKKETSU_8月.csv")
+    load(con)
+    assert rows(con, "count(*), count(distinct student_number)") == [(60, 30)]
+
+
+def test_a_part_that_did_not_change_belongs_to_the_new_extract_too(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    for date in (DATE, LATER):
+        land(home, lines(records(30)), date)
+        land_again(home, lines(records(30 if date == DATE else 29, first=31)), "SHUKKETSU_2.csv", date)
+        load(con)
+    assert rows(con, "_extract_date, count(*)", tail="group by 1 order by 1") == [
+        (dt.date(2026, 9, 1), 60),
+        (dt.date(2026, 10, 1), 59),
+    ]
+    assert load(con).rows_in == 0
+
+
+def test_files_that_share_some_records_are_refused_until_somebody_says_what_they_are(
+    con: duckdb.DuckDBPyConnection, home: Path
+) -> None:
+    land(home, lines(records(30)))
+    land_again(home, lines(records(30, first=21)), "SHUKKETSU_2.csv")
+    with pytest.raises(
+        ExtractError, match=r"(?s)shares 10 of 30 records with SHUKKETSU_1.csv.*`several: parts`"
+    ) as refused:
+        load(con)
+    assert "000000" not in str(refused.value)
+    assert count(con) == 0
+    assert load(con, municipality({"several": "parts"})).rows_loaded == 60
+    shutil.rmtree(home / "landing" / CODE / DATE)
+    land(home, lines(records(40)), LATER)
+    land_again(home, lines(records(30, first=15)), "SHUKKETSU_2.csv", LATER)
+    assert load(con, municipality({"several": "corrections"})).rows_loaded == 30
 
 
 def test_a_correction_taken_back_is_loaded_again(con: duckdb.DuckDBPyConnection, home: Path) -> None:
