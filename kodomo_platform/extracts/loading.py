@@ -33,6 +33,7 @@ from kodomo_platform.extracts.landing import (
     remove_leftovers,
     sha256_of,
 )
+from kodomo_platform.extracts.places import ENOUGH_ADDRESSES, OWN_SHARE, postal_codes
 from kodomo_platform.extracts.tables import create_raw_tables
 from kodomo_platform.municipalities import Municipality, SourceConfig, municipality_codes
 from kodomo_platform.settings import get_settings, municipality_code
@@ -250,6 +251,7 @@ class _SourceLoad:
                 ) from error
         self._refuse_shrunk(date, before)
         self._refuse_strangers(date, before)
+        self._refuse_other_places(date)
 
     def _wanted(self, file: LandedFile, *, newest: bool) -> str | None:
         """The hash of a file that is to be loaded; None for one that was, or that another one has replaced."""
@@ -538,6 +540,38 @@ class _SourceLoad:
                 expected="mostly the same people as in the last extract",
                 action="check that the file is this municipality's and this source's; if all numbers were reissued, "
                 "set `shrink_limit_percent: 100` in the municipality's file for one run",
+            )
+
+    def _refuse_other_places(self, date: dt.date) -> None:
+        """Refuse a delivery whose addresses lie elsewhere: another municipality's file in the same format."""
+        postal = next((item.name for item in self.source.items if item.type == "postal"), None)
+        if not self.source.is_identity or postal is None or postal not in self.config.by_item:
+            return
+        code, name = self.municipality.code, self.municipality.name_ja
+        # a hospital's patients come from the towns around, too
+        around = self.source.domain == "medical"
+        own = postal_codes(code, name, whole_prefecture=around)
+        if not own:
+            return
+        found = self.con.execute(
+            f"""
+            with read as (
+                select regexp_replace(translate("{postal}", '０１２３４５６７８９', '0123456789'), '[^0-9]', '', 'g') as code
+                from raw.{self.source.raw_table} where _extract_date = ?
+            )
+            select count(*), count(*) filter (where list_contains(?, code)) from read where code similar to '[0-9]{{7}}'
+            """,
+            [date, sorted(own)],
+        ).fetchone()
+        assert found is not None
+        addresses, here = found
+        if addresses >= ENOUGH_ADDRESSES and here < addresses * OWN_SHARE:
+            raise ExtractError(
+                f"of {addresses} addresses with a postal code only {here} lie in {name}"
+                + (" or its prefecture" if around else ""),
+                where=f"{date.isoformat()}/{', '.join(file.name for file in self._active(date))}",
+                expected=f"records of {code}",
+                action="check whose file it is, and move it to its own municipality's landing folder",
             )
 
 

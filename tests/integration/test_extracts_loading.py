@@ -513,6 +513,36 @@ def test_a_file_of_another_municipality_by_its_numbers(con: duckdb.DuckDBPyConne
     assert count(con) == 100
 
 
+@pytest.mark.parametrize("source", ["resident.register", "education.enrolment", "medical.flag"])
+def test_the_first_file_of_another_municipality_by_its_addresses(
+    con: duckdb.DuckDBPyConnection, home: Path, source: str
+) -> None:
+    # Regression: the first delivery had nothing to be compared with, and a neighbour's file was loaded
+    own, key = municipality(), load_catalog().sources[source].record_key
+    columns = [{"item": key, "column": "番号"}, {"item": "postal_code", "column": "郵便番号"}]
+    described = own.sources[0].model_dump() | {"source": source, "columns": columns}
+    toda = Municipality.model_validate(own.model_dump() | {"name_ja": "戸田市", "sources": [described]})
+
+    def landed(*codes: str) -> None:
+        land(home, lines([[str(n), codes[n % len(codes)]] for n in range(40)], ["番号", "郵便番号"]))
+
+    elsewhere = "戸田市 or its prefecture" if source == "medical.flag" else "戸田市"
+    landed(
+        "196-0001", "１９６００１１", "1960002", "1960012", "", "335-0011", "不明", "196-0021"
+    )  # 昭島市 but for one in eight
+    with pytest.raises(ExtractError, match=f"of 30 addresses with a postal code only 5 lie in {elsewhere}"):
+        load_source(con, toda, source, today=TODAY)
+    assert count(con, f"raw.{load_catalog().sources[source].raw_table}") == 0
+    landed("330-0061", "3300062")  # a city of the same prefecture: patients come from around, residents do not
+    if source == "medical.flag":
+        assert load_source(con, toda, source, today=TODAY).rows_loaded == 40
+    else:
+        with pytest.raises(ExtractError, match=f"only 0 lie in {elsewhere}"):
+            load_source(con, toda, source, today=TODAY)
+    landed("335-0011", "3350022", "３３５００２３", "330-0061")
+    assert load_source(con, toda, source, today=TODAY).rows_loaded == 40
+
+
 def test_a_folder_dated_in_the_future(con: duckdb.DuckDBPyConnection, home: Path) -> None:
     land(home, lines(records(3)), "2027-01-01")
     with pytest.raises(ExtractError, match="dated in the future"):
