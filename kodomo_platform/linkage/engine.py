@@ -13,22 +13,14 @@ from typing import TYPE_CHECKING, Any
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
 from kodomo_platform.linkage.evidence import Comparison, comparisons, dotted
-from kodomo_platform.linkage.model import (
-    SPLINK_COLUMNS,
-    TERM_COLUMNS,
-    LinkageModel,
-    load_model,
-    parse_model,
-    splink_settings,
-)
-from kodomo_platform.linkage.preparation import BLOCKS, DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
+from kodomo_platform.linkage.likeness import likeness_pairs
+from kodomo_platform.linkage.model import LinkageModel, load_model, parse_model
+from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-# a prior of "one in so many" in the smallest towns too: few records must not make namesakes likelier matches
-LEAST_PEOPLE = 10_000
 IDENTITY = "linkage.lnk_identity"
 _LEVELS = ("given_name", "birth_date", "sex", "household")
 
@@ -54,7 +46,7 @@ def link_records(
     pairs += _register_pairs(con)
     pairs += _exact_pairs(con, {pair.left for pair in pairs if pair.kind == "number"})
     linked = {pair.left for pair in pairs if pair.kind in {"number", "exact"}}
-    scored, dropped = _splink_pairs(con, linked, nodes, model)
+    scored, compared = _splink_pairs(con, linked, nodes, model, remember=identity == IDENTITY)
     already = {frozenset((pair.left, pair.right)) for pair in pairs}
     pairs += [pair for pair in scored if frozenset((pair.left, pair.right)) not in already]
     nodes = [
@@ -78,11 +70,9 @@ def link_records(
     kept = [pair for pair in pairs if pair.outcome != APART]
     table = _edge_table(con, kept, keys, [state.size(p.left) + state.size(p.right) for p in kept])
     con.execute("create schema if not exists linkage")
-    con.execute(
-        "create or replace table linkage.lnk_run_count as select * from (values "
-        f"('placeholder_numbers', {counts['placeholder_numbers']}), ('blocks_over_cap', {dropped}), "
-        f"('records_compared_by_likeness', {sum(not n.register for n in nodes) - len(linked)})) as t(metric, value)"
-    )
+    counts |= compared | {"records_compared_by_likeness": sum(not n.register for n in nodes) - len(linked)}
+    con.execute("create or replace table linkage.lnk_run_count (metric varchar, value bigint)")
+    con.executemany("insert into linkage.lnk_run_count values (?, ?)", [list(row) for row in sorted(counts.items())])
     con.execute("create or replace table linkage.lnk_model (version varchar, sha256 varchar)")
     con.execute("insert into linkage.lnk_model values (?, ?)", [model.version, model.sha256])
     con.execute("drop table if exists lnk_prepared")
@@ -248,27 +238,19 @@ def _mark(con: duckdb.DuckDBPyConnection, linked: set[int]) -> None:
     con.unregister("lnk_linked_rows")
 
 
-def _has_candidates(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether any record that is left shares a block with another one."""
-    shared = " or ".join(
-        f"exists (select 1 from lnk_compared as l join lnk_compared as r on l.{block} = r.{block} "
-        "and l.rid <> r.rid where l.is_left)"
-        for block in BLOCKS
-    )
-    (found,) = con.execute(f"select {shared}").fetchone() or (False,)
-    return bool(found)
-
-
 def _splink_pairs(
     con: duckdb.DuckDBPyConnection,
     linked: set[int],
     nodes: list[Node] | None,
     model: LinkageModel,
     threshold: float | None = None,
-) -> tuple[list[Pair], int]:
+    *,
+    remember: bool = False,
+) -> tuple[list[Pair], dict[str, int]]:
     """Splink's opinion about every record that is still alone, against all children and all other records."""
+    counts = {"blocks_over_cap": 0, "records_compared_anew": 0, "records_compared_before": 0}
     if nodes is not None and sum(not node.register for node in nodes) == len(linked):
-        return [], 0  # nothing is left to link: Splink need not even be imported
+        return [], counts  # nothing is left to link: Splink need not even be imported
     _mark(con, linked)
     con.execute(
         f"""
@@ -287,26 +269,16 @@ def _splink_pairs(
         logging.getLogger(__name__).warning(
             "%d blocks of records share a value that says nothing about a person and were not compared", dropped
         )
-    if not _has_candidates(con):
-        return [], dropped
     (people,) = con.execute(
         "select greatest(count(*) filter (is_register), count(*) / 2) from lnk_compared"
     ).fetchone() or (0,)
-    columns = ", ".join(dict.fromkeys(SPLINK_COLUMNS))
-    con.execute(f"create or replace temp table lnk_splink_right as select {columns} from lnk_compared")
-    con.execute("create or replace temp table lnk_splink_left as select * from lnk_splink_right where is_left")
     try:
-        rows = _predict(
-            con,
-            model,
-            max(int(people), LEAST_PEOPLE),
-            min(model.review, 0.05) if threshold is None else threshold,
+        rows, compared = likeness_pairs(
+            con, model, int(people), min(model.review, 0.05) if threshold is None else threshold, remember=remember
         )
     finally:
-        con.execute("drop table if exists lnk_splink_left")
-        con.execute("drop table if exists lnk_splink_right")
         con.execute("drop table if exists lnk_compared")
-    return rows, dropped
+    return rows, counts | compared | {"blocks_over_cap": dropped}
 
 
 def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity: str) -> list[Pair]:
@@ -317,33 +289,6 @@ def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity
     prepare(con, identity)
     pairs, _ = _splink_pairs(con, set(), None, model, threshold=0.001)
     return pairs
-
-
-def _predict(con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int, threshold: float) -> list[Pair]:
-    from splink import DuckDBAPI, Linker
-
-    logging.getLogger("splink").setLevel(logging.ERROR)
-    api = DuckDBAPI(con)
-    left = api.register("lnk_splink_left", dataset_display_name="left")
-    right = api.register("lnk_splink_right", dataset_display_name="right")
-    linker = Linker(right, splink_settings(model, people), log_level=None, validate_settings=False)
-    for column in TERM_COLUMNS:
-        frequency = (
-            f"select {column}, count(*) * 1.0 / sum(count(*)) over () as tf_{column} "
-            f"from lnk_splink_right where {column} is not null group by {column}"
-        )
-        con.execute(f"create or replace temp table lnk_tf_{column} as {frequency}")
-        linker.table_management.register_term_frequency_lookup(api.register(f"lnk_tf_{column}"), column)
-    scored = linker.inference.predict_between(left, right, threshold_match_probability=threshold, warning_mode="never")
-    rows = con.execute(
-        f"select s.rid_l - 1, s.rid_r - 1, s.match_probability, s.match_weight, {_comparison('given_name').case_sql()} "
-        f"from {scored.physical_name} as s join lnk_prepared as l on l.rid = s.rid_l "
-        "join lnk_prepared as r on r.rid = s.rid_r order by s.match_weight desc, s.rid_l, s.rid_r"
-    ).fetchall()
-    api.delete_tables_created_by_splink_from_db()
-    for column in TERM_COLUMNS:
-        con.execute(f"drop table if exists lnk_tf_{column}")
-    return [Pair(a, b, "probabilistic", float(p), float(w), g) for a, b, p, w, g in rows]
 
 
 def _comparison(name: str) -> Comparison:
