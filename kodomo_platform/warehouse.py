@@ -59,3 +59,12 @@ def create_schemas(con: duckdb.DuckDBPyConnection) -> None:
     """Create the warehouse's schemas where they are missing."""
     for schema in SCHEMAS:
         con.execute(f"create schema if not exists {schema}")
+
+
+def table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether ``schema.table`` is there."""
+    schema, name = table.split(".")
+    found = con.execute(
+        "select 1 from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
+    ).fetchone()
+    return found is not None

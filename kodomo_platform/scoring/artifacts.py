@@ -8,13 +8,18 @@ are the approved ones.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from kodomo_platform import operations
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring.additive import AdditiveModel, parse_model, read_model
+from kodomo_platform.scoring.evaluation import GroupCounts
 from kodomo_platform.scoring.themes import Theme
 from kodomo_platform.settings import get_settings, municipality_code
 
@@ -45,6 +50,28 @@ def keep(code: str, model: AdditiveModel) -> tuple[Path, str]:
     aside.write_bytes(data)
     aside.replace(path)
     return path, sha256
+
+
+def keep_counts(code: str, theme: str, sha256: str, counts: Sequence[GroupCounts]) -> None:
+    """Keep the counts of each group beside the model they are of, so that municipalities can be added up.
+
+    They may stand for single children, so they stay here and never go to MLflow.
+    """
+    path = get_settings().home / "models" / municipality_code(code) / theme / "groups.json"
+    rows = [{**vars(row), "drawn": row.drawn.round(6).tolist()} for row in counts]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.part")
+    aside.write_text(json.dumps({"artifact_sha256": sha256, "groups": rows}), encoding="utf-8")
+    aside.replace(path)
+
+
+def kept_counts(theme: str) -> dict[str, list[GroupCounts]]:
+    """The counts of the newest training of ``theme`` at each municipality of this home, by municipality code."""
+    out = {}
+    for path in sorted((get_settings().home / "models").glob(f"*/{theme}/groups.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))["groups"]
+        out[path.parent.parent.name] = [GroupCounts(**{**row, "drawn": np.array(row["drawn"])}) for row in rows]
+    return out
 
 
 def approved(code: str, theme: Theme) -> ApprovedModel | None:

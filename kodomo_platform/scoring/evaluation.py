@@ -1,13 +1,14 @@
-"""Honest measures of a candidate on rows it never saw: at capacity, by group, over time, and without each source.
+"""Honest measures of a candidate on rows it never saw: at capacity, by month, by group, and without each source.
 
 Intervals resample whole households. A group with fewer than ten outcomes, or a gap known only within ± 0.2, is said to be
-impossible to judge and is not shown. Fitting belongs to `candidates`, the record to `training`.
+impossible to judge and is not shown; what is too small at one municipality is added up over several. Fitting belongs to
+`candidates`, the record to `recording`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kodomo_platform.scoring.additive import Floats, sigmoid
-from kodomo_platform.scoring.candidates import Ints, Table, fit_logistic, folds_by_group
+from kodomo_platform.scoring.candidates import Ints, Table, fit_logistic, folds_by_group, measures
 
 SMALL = 10
 # A gap whose interval is wider than this each way says nothing (at 300 children it is ± 0.23).
@@ -34,6 +35,7 @@ WATCHED = (
     "home_visits_24m",
 )
 Labels = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,75 @@ class Group:
     name: str
     rows: int | None
     outcomes: int | None
+    flagged_share: float | None
+    precision: float | None
     recall: float | None
     recall_low: float | None
     recall_high: float | None
     expected_over_observed: float | None
     verdict: str
     biased: bool
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """Counts of one group, and the same in each resample of households: counts of several municipalities add up.
+
+    Not shown to anybody as they are: a count may stand for one child. `judge_groups` shows what may be shown.
+    """
+
+    kind: str
+    name: str
+    rows: int
+    flagged: int
+    outcomes: int
+    hits: int
+    expected: float
+    drawn: Floats = field(repr=False)  # (draws, 3): outcomes, outcomes among the flagged, expected outcomes
+
+    def __add__(self, other: GroupCounts) -> GroupCounts:
+        return GroupCounts(
+            self.kind,
+            self.name,
+            self.rows + other.rows,
+            self.flagged + other.flagged,
+            self.outcomes + other.outcomes,
+            self.hits + other.hits,
+            self.expected + other.expected,
+            self.drawn + other.drawn,
+        )
+
+
+@dataclass
+class Evaluation:
+    """What was measured of the chosen candidate beside its plain measures."""
+
+    intervals: dict[str, tuple[float, float]]
+    groups: list[Group]
+    pooled: list[Group]
+    pooled_over: list[str]
+    months: list[dict[str, Any]]
+    stability: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    sources: dict[str, float]
+    new_share: float | None
+    next_school_year: dict[str, float]
+    drift: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers among it, under the names they have in MLflow."""
+        out = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
+        out |= {f"{name}_high": high for name, (_, high) in self.intervals.items()}
+        out |= self.stability
+        out |= {f"source_adds.{name}": value for name, value in self.sources.items()}
+        out |= {f"next_school_year.{name}": value for name, value in self.next_school_year.items()}
+        for name, measured in self.baselines.items():
+            out |= {f"baseline.{name}.{key}": value for key, value in measured.items()}
+        if self.new_share is not None:
+            out["flagged_new_to_watchers"] = self.new_share
+        if self.drift is not None:
+            out["drift_psi"] = self.drift
+        return out
 
 
 def top(probability: Floats, capacity: int) -> npt.NDArray[np.bool_]:
@@ -69,74 +134,176 @@ def household_weights(group: Labels, draws: int, seed: int = 20221220) -> npt.ND
 def intervals(
     y: Ints, probability: Floats, group: Labels, capacity: int, draws: int = 100
 ) -> dict[str, tuple[float, float]]:
-    """90 % intervals of AUC, average precision, Brier and the measures at capacity."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
+    """90 % intervals of AUC, average precision, Brier, calibration error and the measures at capacity.
 
+    Ranked once: a resample only changes how often each row counts, so 60,000 rows and 100 draws take about a second.
+    """
     order = np.argsort(-probability, kind="stable")
+    ranked, outcome = probability[order], y[order].astype(float)
+    squared = (ranked - outcome) ** 2
+    # rows of equal score are one step of the curves
+    step = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    bins = np.unique(np.linspace(0, len(y), min(10, len(y)), endpoint=False).astype(int))
     found: dict[str, list[float]] = {}
     for weight in household_weights(group, draws):
-        outcomes = float((weight * y).sum())
-        if not 0 < outcomes < weight.sum():
+        weight = weight[order].astype(float)
+        positive = weight * outcome
+        total, outcomes = float(weight.sum()), float(positive.sum())
+        if not 0 < outcomes < total:
             continue
+        hits_in_step, all_in_step = np.add.reduceat(positive, step), np.add.reduceat(weight, step)
+        others_in_step = all_in_step - hits_in_step
+        hits_so_far, all_so_far = np.cumsum(hits_in_step), np.cumsum(all_in_step)
+        below = (total - outcomes) - np.cumsum(others_in_step)
+        precision = np.divide(hits_so_far, all_so_far, out=np.zeros_like(hits_so_far), where=all_so_far > 0)
         # the last household taken in part: only as many of its copies as there is room for
-        taken = np.clip(capacity - (np.cumsum(weight[order]) - weight[order]), 0, weight[order])
-        hits, room = float((taken * y[order]).sum()), float(max(taken.sum(), 1))
+        taken = np.clip(capacity - (np.cumsum(weight) - weight), 0, weight)
+        hits, room = float((taken * outcome).sum()), float(max(taken.sum(), 1))
+        gap = np.add.reduceat(weight * (ranked - outcome), bins)
         values = {
-            "auc": float(roc_auc_score(y, probability, sample_weight=weight)),
-            "average_precision": float(average_precision_score(y, probability, sample_weight=weight)),
-            "brier": float(np.average((probability - y) ** 2, weights=weight)),
+            "auc": float((hits_in_step * (below + others_in_step / 2)).sum() / (outcomes * (total - outcomes))),
+            "average_precision": float((hits_in_step * precision).sum() / outcomes),
+            "brier": float((weight * squared).sum() / total),
+            "ece": float(np.abs(gap).sum() / total),
             "precision_at_capacity": hits / room,
             "recall_at_capacity": hits / outcomes,
-            "lift_at_capacity": hits / room / (outcomes / weight.sum()),
+            "lift_at_capacity": hits / room / (outcomes / total),
         }
         for name, value in values.items():
             found.setdefault(name, []).append(value)
-    return {name: (float(np.percentile(values, 5)), float(np.percentile(values, 95))) for name, values in found.items()}
+    out = {name: (float(np.percentile(values, 5)), float(np.percentile(values, 95))) for name, values in found.items()}
+    if out and out["precision_at_capacity"][0] > 0:
+        low, high = out["precision_at_capacity"]
+        out["visits_per_outcome"] = (1 / high, 1 / low)
+    return out
+
+
+AT_CAPACITY = ("precision_at_capacity", "recall_at_capacity", "lift_at_capacity")
+
+
+def by_month(moment: Labels, y: Ints, probability: Floats, household: Labels, capacity: int) -> list[dict[str, Any]]:
+    """One row per as-of date: counts, and the measures with intervals where at least ten outcomes stand behind them."""
+    out: list[dict[str, Any]] = []
+    for day in np.unique(moment):
+        rows = moment == day
+        outcomes = int(y[rows].sum())
+        row: dict[str, Any] = {"as_of_date": str(day), "rows": int(rows.sum()), "outcomes": None, "measures": {}}
+        if SMALL <= outcomes < rows.sum():
+            row["outcomes"] = outcomes
+            measured = measures(y[rows], probability[rows], capacity)
+            spread = intervals(y[rows], probability[rows], household[rows], capacity, draws=60)
+            for key in ("auc", "brier", "ece", *AT_CAPACITY):
+                row["measures"][key] = measured[key]
+                if key in spread:
+                    row["measures"][f"{key}_low"], row["measures"][f"{key}_high"] = spread[key]
+        out.append(row)
+    return out
+
+
+def areas(postal: Labels, y: Ints) -> Labels:
+    """The area of each row, as coarse as it must be: a postal town, or several by their first digits, so that at least
+    ten outcomes stand behind it. ``postal`` holds seven digits, or "" where the address is unknown or protected.
+    """
+    out = np.where(postal == "", "unknown", "elsewhere").astype(object)
+    for digits, width in ((7, ""), (5, "**"), (3, "****")):
+        open_ = out == "elsewhere"
+        prefix = np.array([text[:digits] for text in postal], dtype=object)
+        for name in sorted(set(prefix[open_].tolist())):
+            inside = open_ & (prefix == name)
+            if y[inside].sum() >= SMALL:
+                out[inside] = f"{name[:3]}-{name[3:]}{width}"
+    return out.astype(str)
+
+
+def group_counts(
+    kinds: Mapping[str, Labels], y: Ints, probability: Floats, household: Labels, capacity: int, draws: int = 200
+) -> list[GroupCounts]:
+    """Counts of every group, plain by fairlearn's MetricFrame and in ``draws`` resamples of whole households."""
+    from fairlearn.metrics import MetricFrame, count
+
+    sums = {
+        "rows": count,
+        "outcomes": lambda true, listed: float(np.sum(true)),
+        "flagged": lambda true, listed: float(np.sum(listed)),
+        "hits": lambda true, listed: float(np.sum(np.asarray(true) * np.asarray(listed))),
+        "expected": lambda true, listed, probability: float(np.sum(probability)),
+    }
+    flagged = top(probability, capacity)
+    weights = household_weights(household, draws).astype(float)
+    out = []
+    for kind, labels in kinds.items():
+        frame = MetricFrame(
+            metrics=sums,
+            y_true=y,
+            y_pred=flagged.astype(np.int64),
+            sensitive_features=labels,
+            sample_params={"expected": {"probability": probability}},
+        ).by_group
+        for name, row in frame.sort_index().iterrows():
+            inside = (labels == name).astype(float)
+            columns = np.column_stack([inside * y, inside * y * flagged, inside * probability])
+            rows, outcomes, listed, hits = (int(row[key]) for key in ("rows", "outcomes", "flagged", "hits"))
+            out.append(
+                GroupCounts(kind, str(name), rows, listed, outcomes, hits, float(row["expected"]), weights @ columns)
+            )
+    return out
+
+
+def pooled(sites: Sequence[Sequence[GroupCounts]]) -> list[GroupCounts]:
+    """Counts of several municipalities added up, group by group; areas stay at home, for no two towns share one."""
+    found: dict[tuple[str, str], GroupCounts] = {}
+    for site in sites:
+        for row in site:
+            if row.kind == "area":
+                continue
+            key = (row.kind, row.name)
+            found[key] = found[key] + row if key in found else row
+    return [found[key] for key in sorted(found)]
+
+
+def judge_groups(counts: Sequence[GroupCounts]) -> list[Group]:
+    """Each group against all others of its kind: what may be shown, and what can be said about the gap."""
+    out = []
+    for row in counts:
+        others = [other for other in counts if other.kind == row.kind and other.name != row.name]
+        outcomes = row.outcomes
+        shown_rows = row.rows if row.rows >= SMALL else None
+        if outcomes < SMALL or sum(other.outcomes for other in others) < SMALL:
+            verdict = f"判断できません（結果が{SMALL}件未満）"
+            nothing = (None,) * 7
+            out.append(Group(row.kind, row.name, shown_rows, *nothing, verdict, False))
+            continue
+        rest = np.sum([other.drawn for other in others], axis=0)
+        usable = (row.drawn[:, 0] > 0) & (rest[:, 0] > 0)
+        mine, rest = row.drawn[usable], rest[usable]
+        recalls = mine[:, 1] / mine[:, 0]
+        low, high = np.percentile(recalls - rest[:, 1] / rest[:, 0], [5, 95])
+        ratio_low, ratio_high = np.percentile(mine[:, 2] / mine[:, 0], [5, 95])
+        biased, verdict = _verdict(float(low), float(high), float(ratio_low), float(ratio_high))
+        out.append(
+            Group(
+                row.kind,
+                row.name,
+                shown_rows,
+                outcomes,
+                row.flagged / row.rows,
+                row.hits / row.flagged if row.flagged >= SMALL else None,
+                row.hits / outcomes,
+                float(np.percentile(recalls, 5)),
+                float(np.percentile(recalls, 95)),
+                row.expected / outcomes,
+                verdict,
+                biased,
+            )
+        )
+    return out
 
 
 def by_group(
     kinds: Mapping[str, Labels], y: Ints, probability: Floats, household: Labels, capacity: int, draws: int = 200
 ) -> list[Group]:
     """Recall at capacity, and expected against observed outcomes, of each group against all others."""
-    flagged = top(probability, capacity)
-    weights = household_weights(household, draws)
-    out = []
-    for kind, labels in kinds.items():
-        for name in sorted(set(labels.tolist())):
-            inside = labels == name
-            outcomes, others = int(y[inside].sum()), int(y[~inside].sum())
-            shown_rows = int(inside.sum()) if inside.sum() >= SMALL else None
-            if outcomes < SMALL or others < SMALL:
-                verdict = f"判断できません（結果が{SMALL}件未満）"
-                out.append(Group(kind, str(name), shown_rows, None, None, None, None, None, verdict, False))
-                continue
-            gaps, recalls, ratios = [], [], []
-            for weight in weights:
-                hit, all_in = (weight * flagged * y), (weight * y)
-                if all_in[inside].sum() == 0 or all_in[~inside].sum() == 0:
-                    continue
-                recall = hit[inside].sum() / all_in[inside].sum()
-                recalls.append(recall)
-                gaps.append(recall - hit[~inside].sum() / all_in[~inside].sum())
-                ratios.append((weight * probability)[inside].sum() / all_in[inside].sum())
-            low, high = np.percentile(gaps, [5, 95])
-            ratio_low, ratio_high = np.percentile(ratios, [5, 95])
-            biased, verdict = _verdict(float(low), float(high), float(ratio_low), float(ratio_high))
-            out.append(
-                Group(
-                    kind,
-                    str(name),
-                    shown_rows,
-                    outcomes,
-                    float((flagged & (y == 1))[inside].sum() / outcomes),
-                    float(np.percentile(recalls, 5)),
-                    float(np.percentile(recalls, 95)),
-                    float(probability[inside].sum() / outcomes),
-                    verdict,
-                    biased,
-                )
-            )
-    return out
+    return judge_groups(group_counts(kinds, y, probability, household, capacity, draws))
 
 
 def _verdict(low: float, high: float, ratio_low: float, ratio_high: float) -> tuple[bool, str]:
@@ -171,7 +338,10 @@ def rank_stability(child: Labels, moment: Labels, probability: Floats, capacity:
 
 
 def last_list(child: Labels, moment: Labels, score: Floats, test: npt.NDArray[np.bool_], months: int) -> Floats:
-    """The baseline "last year's list": each test row ranked by the child's own criteria score ``months`` or more before."""
+    """The baseline "last year's list": each test row ranked by the child's own criteria score ``months`` or more before.
+
+    Minus infinity where the child was not there yet.
+    """
     out = np.full(int(test.sum()), -np.inf)
     days = np.timedelta64(30 * months - 5, "D")
     earlier: dict[str, list[tuple[Any, float]]] = {}

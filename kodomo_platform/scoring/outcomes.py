@@ -19,6 +19,7 @@ from kodomo_platform.scoring.changes import published_scores
 from kodomo_platform.scoring.evaluation import DRIFT, SMALL, stability_index
 from kodomo_platform.scoring.scores import load_cohort
 from kodomo_platform.scoring.themes import load_themes
+from kodomo_platform.warehouse import table_exists
 
 _SUPPORT = "staging.stg_welfare__support"
 
@@ -69,7 +70,7 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
         "qualify row_number() over (partition by child_id, theme, as_of_date order by filename desc) = 1",
         {"files": files},
     )
-    support = _exists(con, _SUPPORT)
+    support = table_exists(con, _SUPPORT)
     out = []
     try:
         for theme, date, model in con.execute(
@@ -149,16 +150,6 @@ def _assessments(con: duckdb.DuckDBPyConnection, given: dict[str, Any]) -> tuple
     finally:
         con.execute("drop table if exists assessed_alert")
     return int(found[0]), float(found[1]) if found[2] >= SMALL else None, {str(a): int(b) for a, b in reasons}
-
-
-def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    schema, name = table.split(".")
-    return (
-        con.execute(
-            "select 1 from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
-        ).fetchone()
-        is not None
-    )
 
 
 def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.date) -> list[Proposal]:

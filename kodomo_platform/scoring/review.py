@@ -13,8 +13,8 @@ from kodomo_platform import operations
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring import artifacts
 from kodomo_platform.scoring.additive import read_model
+from kodomo_platform.scoring.recording import mlflow_client, registered_name
 from kodomo_platform.scoring.themes import load_themes
-from kodomo_platform.scoring.training import _client, registered_name
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Version:
 
 def versions(code: str, theme: str) -> list[Version]:
     """All registered versions of one theme, newest first."""
-    client = _client()
+    client = mlflow_client()
     name = registered_name(code, theme)
     try:
         registered = client.get_registered_model(name)
@@ -148,7 +148,7 @@ def retire(code: str, theme: str, *, by: str, reason: str) -> operations.Approva
 
 def _alias(code: str, theme: str, alias: str, version: str | None) -> None:
     """Follow the decision in the registry. The operations database decides; a registry out of reach changes nothing."""
-    client: Any = _client()
+    client: Any = mlflow_client()
     name = registered_name(code, theme)
     try:
         if version is None:

@@ -1,19 +1,17 @@
-"""Training of one theme's candidates on earlier dates, honest measurement on later ones, and the record in MLflow.
+"""Training of one theme's candidates on earlier dates and honest measurement on later ones.
 
 Rows are children at earlier as-of dates; a label is an outcome within (as_of, as_of + horizon]. Children already known at
-the date are left out. Measured on dates later than all trained on, and on households not trained on. Nothing here decides
-what may score: a person approves (`review`).
+the date are left out. Measured on dates later than all trained on, and on households not trained on. What is found is kept
+in MLflow (`recording`). Nothing here decides what may score: a person approves (`review`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
-import tempfile
+import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -22,8 +20,8 @@ import numpy.typing as npt
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.municipalities import Municipality
-from kodomo_platform.scoring import artifacts
 from kodomo_platform.scoring.additive import AdditiveModel, Floats, criteria_model, sigmoid
+from kodomo_platform.scoring.artifacts import keep_counts, kept_counts
 from kodomo_platform.scoring.candidates import (
     FITTERS,
     Fitted,
@@ -37,14 +35,19 @@ from kodomo_platform.scoring.candidates import (
 )
 from kodomo_platform.scoring.conformal import limits
 from kodomo_platform.scoring.evaluation import (
+    AT_CAPACITY,
     DRIFT,
     SMALL,
     WATCHED,
-    Group,
-    by_group,
+    Evaluation,
+    areas,
+    by_month,
+    group_counts,
     intervals,
+    judge_groups,
     last_list,
     new_to_watchers,
+    pooled,
     rank_stability,
     reference,
     stability_index,
@@ -52,9 +55,10 @@ from kodomo_platform.scoring.evaluation import (
     what_each_source_adds,
 )
 from kodomo_platform.scoring.expert_cases import Verdict, judge, judge_model
+from kodomo_platform.scoring.recording import Finding, case_measures, record
 from kodomo_platform.scoring.scores import left_out, load_cohort, population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
-from kodomo_platform.settings import get_settings
+from kodomo_platform.warehouse import table_exists
 
 # Months before the run: the first three are tested on (their labels have come true), the others trained on. Twelve
 # months back is one horizon (six months) before the last test date, so that no label trained on reaches into the test.
@@ -67,8 +71,6 @@ SEED = 20221220
 PROTECTED = ("sex", "household")
 # Rows beyond this do not make what a source adds any clearer.
 _ROWS_FOR_SOURCES = 5_000
-TEMPLATE = Path(__file__).resolve().parents[2] / "mlflow" / "model_card.ja.html.j2"
-SHOWN = ("auc", "average_precision", "brier", "ece", "precision_at_capacity", "recall_at_capacity", "lift_at_capacity")
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,6 @@ def training_dates(municipality: Municipality, as_of: dt.date) -> list[dt.date]:
         number = as_of.year * 12 + as_of.month - 1 - months
         out.append(dt.date(number // 12, number % 12 + 1, min(as_of.day, 28)))
     return sorted(out)
-
-
-def registered_name(code: str, theme: str) -> str:
-    """Name of the registered model in MLflow."""
-    return f"{code}-{theme}"
 
 
 def train(
@@ -184,7 +181,23 @@ def train(
         block: float(np.mean((sigmoid(slope * z[test] + shift) - y) ** 2))
         for block, z in held_out_masked[chosen].items()
     }
-    evaluation = _evaluate(data, test, y, held_out, probabilities[chosen], capacity, dates, chosen_theme)
+    spread = {name: intervals(y, p, group, capacity * dates) for name, p in probabilities.items()}
+    counts = group_counts(
+        {
+            **{kind: labels[test] for kind, labels in data.kinds.items()},
+            "area": areas(data.postal[test], y),
+        },
+        y,
+        probabilities[chosen],
+        group,
+        capacity * dates,
+    )
+    keep_counts(municipality.code, chosen_theme.key, model.sha256, counts)
+    evaluation = _evaluate(data, test, y, held_out, probabilities, chosen, capacity, dates, spread[chosen])
+    evaluation.groups = judge_groups(counts)
+    sites = kept_counts(chosen_theme.key)
+    if len(sites) > 1:
+        evaluation.pooled, evaluation.pooled_over = judge_groups(pooled(list(sites.values()))), sorted(sites)
     evaluation.drift = _drift(con, chosen_theme, model, as_of)
     failures = _floor(chosen_theme, results[chosen], complete, without)
     if results[chosen]["auc"] < results["criteria"]["auc"]:
@@ -197,27 +210,71 @@ def train(
     ]
     if evaluation.drift is not None and evaluation.drift > DRIFT:
         failures.append(f"いま判定する子どもの分布が学習時と違う（PSI {evaluation.drift:.2f} > {DRIFT}）")
-    metrics = dict(results[chosen]) | evaluation.metrics() | _case_measures(verdicts[chosen])
-    return _record(
+    metrics = dict(results[chosen]) | evaluation.metrics() | case_measures(verdicts[chosen])
+    recorded = record(
+        Finding(
+            municipality=municipality.code,
+            theme=chosen_theme,
+            as_of=as_of,
+            dagster_run_id=run_id,
+            code_version=code_version,
+            dataset_sha256=data.sha256,
+            snapshot=_extracts(con),
+            dates=np.unique(data.as_of).tolist(),
+            rows=len(data.table.y),
+            outcomes=outcomes,
+            columns=data.table.names,
+            later_dates=not data.test.all(),
+            parameters={"seed": SEED, "folds": FOLDS, "capacity": capacity, "max_rows": MAX_ROWS},
+            candidate_parameters=_parameters(),
+            model=model,
+            chosen=chosen,
+            results=results,
+            spread=spread,
+            metrics=metrics,
+            complete=complete,
+            masked=without,
+            failures=failures,
+            evaluation=evaluation,
+            probabilities=probabilities,
+            y=y,
+            verdicts=verdicts,
+        )
+    )
+    return TrainingReport(
         municipality.code,
-        chosen_theme,
-        as_of,
-        run_id,
-        code_version,
-        data,
-        model,
+        theme,
+        recorded.run_id,
         chosen,
+        recorded.version,
+        recorded.artifact_sha256,
+        len(data.table.y),
+        outcomes,
+        {key: value for key, value in metrics.items() if np.isfinite(value)},
         results,
-        metrics,
-        complete,
         without,
         failures,
-        evaluation,
-        probabilities,
-        y,
-        features,
-        verdicts,
     )
+
+
+def _parameters() -> dict[str, dict[str, Any]]:
+    """What each fitter was set to, as its own signature says."""
+    return {
+        name: {
+            key: parameter.default
+            for key, parameter in inspect.signature(fitter).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and key != "seed"
+        }
+        for name, fitter in FITTERS.items()
+    }
+
+
+def _extracts(con: duckdb.DuckDBPyConnection) -> str:
+    """SHA-256 over the hashes of the extracts in use, or "" where no file was loaded (hand-made marts)."""
+    if not table_exists(con, "raw.files"):
+        return ""
+    hashes = con.execute("select distinct sha256 from raw.files where active order by 1").fetchall()
+    return hashlib.sha256("\0".join(str(row[0]) for row in hashes).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -228,6 +285,7 @@ class TrainingData:
     as_of: npt.NDArray[Any]
     child: npt.NDArray[Any]
     kinds: dict[str, npt.NDArray[Any]]
+    postal: npt.NDArray[Any]
     watched: dict[str, Floats]
     test: npt.NDArray[np.bool_]
     sha256: str
@@ -247,7 +305,7 @@ def load_training(
         with rows as (
             select
                 f.child_id, f.as_of_date, coalesce(f.household_id, f.child_id) as household, f.sex,
-                f.age_years as _age, f.single_parent as _single,
+                f.age_years as _age, f.single_parent as _single, f.siblings_count as _siblings,
                 {", ".join(f"f.{name} as watched__{name}" for name in WATCHED)},
                 {", ".join("f." + name for name in names)}
             from marts.mart_training_features as f
@@ -308,16 +366,35 @@ def load_training(
     table = Table(
         x, y, tuple(names), {block: tuple(columns) for block, columns in blocks.items()}, np.asarray(data["household"])
     )
-    age, single = _floats(data["_age"]), _floats(data["_single"])
+    age, single, siblings = (_floats(data[name]) for name in ("_age", "_single", "_siblings"))
     absent = np.column_stack([np.isnan(x[:, columns]).all(axis=1) for columns in blocks.values()]).mean(axis=1)
     kinds: dict[str, npt.NDArray[Any]] = {
         "sex": np.ma.filled(data["sex"], "unknown").astype(str),
-        "household": np.where(np.isnan(single), "unknown", np.where(single > 0, "single parent", "other")),
+        "household": np.select(
+            [single > 0, siblings >= 2, np.isnan(single)], ["single parent", "several siblings", "unknown"], "other"
+        ),
         "age": np.select([np.isnan(age), age < 6, age < 12, age < 15], ["unknown", "0-5", "6-11", "12-14"], "15-18"),
         "absence": np.where(absent > np.median(absent), "more sources absent", "fewer sources absent"),
     }
     watched = {name: _floats(data[f"watched__{name}"]) for name in WATCHED}
-    return TrainingData(table, days, np.asarray(data["child_id"]), kinds, watched, test, digest.hexdigest())
+    child = np.asarray(data["child_id"])
+    return TrainingData(table, days, child, kinds, _postal(con, child), watched, test, digest.hexdigest())
+
+
+def _postal(con: duckdb.DuckDBPyConnection, child: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Seven digits of each row's postal town, "" where unknown or where the address is protected (支援措置).
+
+    Only to compare areas: it is no feature and leaves here as groups of at least ten outcomes.
+    """
+    known: dict[str, str] = {}
+    if table_exists(con, "marts.mart_child"):
+        known = dict(
+            con.execute(
+                "select child_id, postal_code from marts.mart_child "
+                "where regexp_full_match(postal_code, '[0-9]{7}') and protection_measure is distinct from 'active'"
+            ).fetchall()
+        )
+    return np.array([known.get(str(who), "") for who in child], dtype=object)
 
 
 def _floats(column: Any) -> Floats:
@@ -345,60 +422,40 @@ def _refuse_leak(data: TrainingData, where: str) -> None:
             )
 
 
-@dataclass
-class Evaluation:
-    """What was measured of the chosen candidate beside its plain measures."""
-
-    intervals: dict[str, tuple[float, float]]
-    groups: list[Group]
-    stability: dict[str, float]
-    baselines: dict[str, dict[str, float]]
-    sources: dict[str, float]
-    new_share: float | None
-    next_school_year: dict[str, float]
-    drift: float | None = None
-
-    def metrics(self) -> dict[str, float]:
-        """The numbers among it, under the names they have in MLflow."""
-        out = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
-        out |= {f"{name}_high": high for name, (_, high) in self.intervals.items()}
-        out |= self.stability
-        out |= {f"source_adds.{name}": value for name, value in self.sources.items()}
-        out |= {f"next_school_year.{name}": value for name, value in self.next_school_year.items()}
-        for name, measured in self.baselines.items():
-            out |= {f"baseline.{name}.{key}": value for key, value in measured.items()}
-        if self.new_share is not None:
-            out["flagged_new_to_watchers"] = self.new_share
-        if self.drift is not None:
-            out["drift_psi"] = self.drift
-        return out
-
-
 def _evaluate(
     data: TrainingData,
     test: npt.NDArray[np.bool_],
     y: Ints,
     held_out: dict[str, Floats],
-    probability: Floats,
+    probabilities: Mapping[str, Floats],
+    chosen: str,
     capacity: int,
     dates: int,
-    theme: Theme,
+    spread: dict[str, tuple[float, float]],
 ) -> Evaluation:
-    from kodomo_platform.scoring.candidates import Table as Rows
-
-    table, room = data.table, capacity * dates
+    table, room, probability = data.table, capacity * dates, probabilities[chosen]
     household, child, moment = table.group[test], data.child[test], data.as_of[test]
-    last = last_list(data.child, data.as_of, held_out["criteria"], test, theme.horizon_months)
-    at_capacity = ("precision_at_capacity", "recall_at_capacity", "lift_at_capacity")
-    baselines: dict[str, dict[str, float]] = {"prevalence": {"precision_at_capacity": float(y.mean())}}
-    if np.isfinite(last).any():
-        ranked = sigmoid(np.where(np.isfinite(last), last, -30.0))
-        baselines["last_list"] = {key: measures(y, ranked, room)[key] for key in at_capacity}
+    criteria = measures(y, probabilities["criteria"], room)
+    baselines: dict[str, dict[str, float]] = {
+        "prevalence": {
+            "precision_at_capacity": float(y.mean()),
+            "recall_at_capacity": min(room / len(y), 1.0),
+            "lift_at_capacity": 1.0,
+        },
+        "criteria": {key: criteria[key] for key in AT_CAPACITY},
+    }
+    # last year's list; where the history is shorter, the oldest list that there is
+    for months in (12, 6):
+        last = last_list(data.child, data.as_of, held_out["criteria"], test, months)
+        if np.isfinite(last).any():
+            ranked = measures(y, sigmoid(np.where(np.isfinite(last), last, -30.0)), room)
+            baselines["last_list"] = {"months": float(months)} | {key: ranked[key] for key in AT_CAPACITY}
+            break
     # whole households, so that what a source adds is measured on other households here too
     names, index = np.unique(table.group, return_inverse=True)
     place = np.random.default_rng(SEED).permutation(len(names))[index]
     kept = np.cumsum(np.bincount(place))[place] <= max(_ROWS_FOR_SOURCES, 1)
-    sample = Rows(table.x[kept], table.y[kept], table.names, table.blocks, table.group[kept])
+    sample = Table(table.x[kept], table.y[kept], table.names, table.blocks, table.group[kept])
     year = np.array([day.year - (day.month < 4) for day in moment.tolist()])
     learned = data.as_of[~data.test]
     last_learned = max((day.year - (day.month < 4) for day in learned.tolist()), default=9999)
@@ -406,21 +463,27 @@ def _evaluate(
     following: dict[str, float] = {}
     # below ten outcomes a number would be chance, and is not shown
     if SMALL <= y[later].sum() < later.sum():
-        measured = measures(y[later], probability[later], capacity * len(np.unique(moment[later])))
-        following = {key: measured[key] for key in ("auc", "brier", "ece", "outcomes", *at_capacity)}
+        there = capacity * len(np.unique(moment[later]))
+        measured = measures(y[later], probability[later], there)
+        following = {key: measured[key] for key in ("auc", "brier", "ece", "outcomes", *AT_CAPACITY)}
+        for key, (low, high) in intervals(y[later], probability[later], household[later], there).items():
+            following |= {f"{key}_low": low, f"{key}_high": high}
     return Evaluation(
-        intervals(y, probability, household, room),
-        by_group({kind: labels[test] for kind, labels in data.kinds.items()}, y, probability, household, room),
-        rank_stability(child, moment, probability, capacity),
-        baselines,
-        what_each_source_adds(sample, data.test[kept], 2, SEED) if sample.y.sum() >= MIN_OUTCOMES else {},
-        new_to_watchers(
+        intervals=spread,
+        groups=[],
+        pooled=[],
+        pooled_over=[],
+        months=by_month(moment, y, probability, household, capacity),
+        stability=rank_stability(child, moment, probability, capacity),
+        baselines=baselines,
+        sources=what_each_source_adds(sample, data.test[kept], 2, SEED) if sample.y.sum() >= MIN_OUTCOMES else {},
+        new_share=new_to_watchers(
             table.names,
             table.x[test],
             top(probability, room),
             {name: values[test] for name, values in data.watched.items()},
         ),
-        following,
+        next_school_year=following,
     )
 
 
@@ -518,15 +581,6 @@ def _choose(results: dict[str, dict[str, float]], verdicts: Mapping[str, list[Ve
     return best
 
 
-def _case_measures(verdicts: list[Verdict]) -> dict[str, float]:
-    """How a candidate stood up to the written cases, under the names they have in MLflow."""
-    return {
-        "expert_cases": float(len(verdicts)),
-        "expert_cases_passed": float(sum(v.passed for v in verdicts)),
-        "expert_cases_severe_low": float(sum(v.blocks for v in verdicts)),
-    }
-
-
 def _floor(theme: Theme, measured: dict[str, float], complete: float, without: dict[str, float]) -> list[str]:
     floor = theme.floor
     failures = []
@@ -542,283 +596,3 @@ def _floor(theme: Theme, measured: dict[str, float], complete: float, without: d
     if complete > 0 and worst / complete > floor.masked_brier_ratio:
         failures.append(f"資料が一つ欠けたときのBrierの比 {worst / complete:.2f} > {floor.masked_brier_ratio}")
     return failures
-
-
-def _client() -> Any:
-    import mlflow
-
-    settings = get_settings()
-    settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
-
-
-def _experiment(client: Any, name: str) -> str:
-    """Id of the experiment, created on first use; two municipalities may ask at once."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        settings = get_settings()
-        local = settings.mlflow_tracking_uri.startswith("sqlite")
-        location = (settings.mlflow_dir / "artifacts" / name.replace("/", "-")).as_uri() if local else None
-        try:
-            return str(client.create_experiment(name, artifact_location=location))
-        except Exception:
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
-
-
-def _record(
-    code: str,
-    theme: Theme,
-    as_of: dt.date,
-    run_id: str,
-    code_version: str,
-    data: TrainingData,
-    model: AdditiveModel,
-    chosen: str,
-    results: dict[str, dict[str, float]],
-    metrics: dict[str, float],
-    complete: float,
-    without: dict[str, float],
-    failures: list[str],
-    evaluation: Evaluation,
-    probabilities: dict[str, Floats],
-    y: Ints,
-    features: Mapping[str, Feature],
-    verdicts: Mapping[str, list[Verdict]],
-) -> TrainingReport:
-    path, sha256 = artifacts.keep(code, model)
-    tags = {
-        "municipality": code,
-        "theme": theme.key,
-        "as_of_date": as_of.isoformat(),
-        "dagster_run_id": run_id,
-        "code_version": code_version,
-        "dataset_sha256": data.sha256,
-        "artifact_sha256": sha256,
-        "feature_hash": theme.feature_hash(dict(features)),
-        "criteria_hash": theme.criteria_hash,
-        "chosen": chosen,
-        "floor": "met" if not failures else ("broken: " + "; ".join(failures))[:1500],
-        "split": "later dates and other households" if not data.test.all() else "other households only",
-    }
-    try:
-        client = _client()
-        experiment = _experiment(client, f"{code}/{theme.key}")
-        parent = client.create_run(experiment, run_name=f"{theme.key} {as_of}", tags=tags)
-        parent_id = str(parent.info.run_id)
-        params = {
-            "horizon_months": theme.horizon_months,
-            "rows": len(data.table.y),
-            "features": len(data.table.names),
-            "seed": SEED,
-        }
-        _log(client, parent_id, metrics | {f"masked_brier.{k}": v for k, v in without.items()}, params)
-        for name, values in results.items():
-            nested = client.create_run(
-                experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent_id, "candidate": name}
-            )
-            _log(client, nested.info.run_id, values | _case_measures(verdicts[name]), {"candidate": name})
-            client.log_dict(
-                nested.info.run_id,
-                {
-                    "cases": [
-                        v.case.model_dump(exclude_none=True)
-                        | {"score": v.score, "band": v.band, "passed": v.passed, "blocks": v.blocks}
-                        for v in verdicts[name]
-                    ]
-                },
-                "expert_cases.json",
-            )
-            client.set_terminated(nested.info.run_id)
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder)
-            (out / "model").mkdir()
-            (out / "model" / "model.json").write_bytes(path.read_bytes())
-            (out / "model" / "signature.json").write_text(
-                json.dumps(
-                    {"inputs": [{"name": n, "type": "double"} for n in data.table.names], "output": "probability"}
-                ),
-                encoding="utf-8",
-            )
-            card = _card(
-                code,
-                theme,
-                as_of,
-                data,
-                model,
-                chosen,
-                results,
-                complete,
-                without,
-                failures,
-                evaluation,
-                features,
-                verdicts,
-            )
-            (out / "model_card.html").write_text(card, encoding="utf-8")
-            _figures(out, y, probabilities, chosen)
-            _more_figures(out, model, evaluation)
-            (out / "evaluation.json").write_text(
-                json.dumps(asdict(evaluation), ensure_ascii=False, indent=2, default=str), encoding="utf-8"
-            )
-            client.log_artifacts(parent_id, str(out))
-        client.set_terminated(parent_id)
-        name = registered_name(code, theme.key)
-        try:
-            client.get_registered_model(name)
-        except Exception:
-            client.create_registered_model(name, tags={"municipality": code, "theme": theme.key})
-        version = client.create_model_version(
-            name,
-            source=f"{parent.info.artifact_uri}/model",
-            run_id=parent_id,
-            tags={"artifact_sha256": sha256, "candidate": chosen, "floor": tags["floor"]},
-        )
-        client.set_registered_model_alias(name, "challenger", version.version)
-    except ScoringError:
-        raise
-    except Exception as error:
-        raise ScoringError(
-            f"the training could not be recorded in MLflow ({type(error).__name__})",
-            where=f"municipality {code}, theme {theme.key}",
-            action="see that the MLflow server or database can be reached; scoring goes on with the approved model",
-        ) from error
-    return TrainingReport(
-        code,
-        theme.key,
-        parent_id,
-        chosen,
-        str(version.version),
-        sha256,
-        len(data.table.y),
-        int(data.table.y.sum()),
-        {key: value for key, value in metrics.items() if np.isfinite(value)},
-        results,
-        without,
-        failures,
-    )
-
-
-def _log(client: Any, run_id: str, metrics: Mapping[str, float], params: Mapping[str, Any]) -> None:
-    import time
-
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    client.log_batch(
-        run_id,
-        metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items() if np.isfinite(value)],
-        params=[Param(key, str(value)) for key, value in params.items()],
-    )
-
-
-def _card(
-    code: str,
-    theme: Theme,
-    as_of: dt.date,
-    data: TrainingData,
-    model: AdditiveModel,
-    chosen: str,
-    results: dict[str, dict[str, float]],
-    complete: float,
-    without: dict[str, float],
-    failures: list[str],
-    evaluation: Evaluation,
-    features: Mapping[str, Feature],
-    verdicts: Mapping[str, list[Verdict]],
-) -> str:
-    """The model card in Japanese, as HTML that loads nothing from outside."""
-    from jinja2 import Environment
-
-    important = sorted(
-        (
-            ("×".join(features[name].label_ja for name in term.features), term.importance * model.slope)
-            for term in model.terms
-        ),
-        key=lambda pair: -pair[1],
-    )[:12]
-    template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
-        code=code,
-        theme=theme,
-        as_of=as_of,
-        chosen=chosen,
-        dataset_sha256=data.sha256,
-        metrics=results,
-        shown=SHOWN,
-        masked=without,
-        complete=complete,
-        failures=failures,
-        evaluation=evaluation,
-        important=important,
-        verdicts=verdicts,
-    )
-
-
-def _figures(folder: Path, y: Ints, probabilities: dict[str, Floats], chosen: str) -> None:
-    """Precision-recall, calibration and capacity curves of the candidates, as one PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from sklearn.metrics import precision_recall_curve
-
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, middle, right = figure.subplots(1, 3)
-    for name, probability in probabilities.items():
-        width = 2.5 if name == chosen else 1.0
-        precision, recall, _ = precision_recall_curve(y, probability)
-        left.plot(recall, precision, label=name, linewidth=width)
-        order = np.argsort(-probability, kind="stable")
-        right.plot(np.arange(1, len(y) + 1), np.cumsum(y[order]) / max(y.sum(), 1), linewidth=width, label=name)
-    parts = np.array_split(np.argsort(probabilities[chosen], kind="stable"), min(10, len(y)))
-    middle.plot([probabilities[chosen][p].mean() for p in parts], [y[p].mean() for p in parts], marker="o")
-    limit = max(middle.get_xlim()[1], middle.get_ylim()[1])
-    middle.plot([0, limit], [0, limit], linestyle=":", color="grey")
-    left.set(xlabel="recall", ylabel="precision", title="precision and recall")
-    middle.set(xlabel="predicted", ylabel="observed", title=f"calibration: {chosen}")
-    right.set(xlabel="children looked at", ylabel="share of outcomes found", title="by capacity")
-    right.legend(fontsize=7)
-    figure.savefig(folder / "curves.png", dpi=80)
-
-
-def _more_figures(folder: Path, model: AdditiveModel, evaluation: Evaluation) -> None:
-    """Recall by group with its interval, and the shapes of the eight strongest terms, as two PNG files."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    shown = [row for row in evaluation.groups if row.recall is not None]
-    figure = Figure(figsize=(6, 0.6 + 0.4 * max(len(shown), 1)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.subplots()
-    for n, row in enumerate(shown):
-        assert row.recall is not None
-        assert row.recall_low is not None
-        assert row.recall_high is not None
-        axis.plot([row.recall_low, row.recall_high], [n, n], color="tab:red" if row.biased else "tab:blue")
-        axis.plot(row.recall, n, marker="o", color="tab:red" if row.biased else "tab:blue")
-    axis.set_yticks(range(len(shown)), [f"{row.kind}: {row.name}" for row in shown])
-    axis.set(xlabel="recall at capacity (90 % interval)", xlim=(0, 1))
-    figure.savefig(folder / "groups.png", dpi=80)
-
-    single = sorted((term for term in model.terms if len(term.features) == 1), key=lambda term: -term.importance)[:8]
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 4).ravel()
-    for axis, term in zip(axes, single, strict=False):
-        if term.kind == "linear":
-            low, high, centre = term.cuts[0]
-            axis.plot([low, high], [model.slope * term.scores[1] * (x - centre) for x in (low, high)])
-            absent = float(term.scores[0])
-        else:
-            cuts = term.cuts[0]
-            span = (cuts[-1] - cuts[0]) * 0.1 or 1.0 if cuts else 1.0
-            edges = [cuts[0] - span, *cuts, cuts[-1] + span] if cuts else [0.0, 1.0]
-            axis.stairs(model.slope * term.scores[1:], edges, baseline=None)
-            absent = float(term.scores[0])
-        axis.axhline(model.slope * absent, linestyle=":", color="grey")
-        axis.set_title(term.features[0], fontsize=8)
-    figure.suptitle("contribution in log odds (dotted: value absent)", fontsize=9)
-    figure.savefig(folder / "shapes.png", dpi=80)

@@ -69,6 +69,11 @@ def make_marts(
         con.unregister("_made")
         for day in days:
             con.execute("insert into cfg.as_of values (?, ?)", [day, purpose])
+    con.execute(
+        "create table marts.mart_child as select distinct child_id, "
+        "'335000' || (hash(household_id) % 3)::varchar as postal_code, "
+        "if(child_id = 'c000001', 'active', 'none') as protection_measure from marts.mart_child_features"
+    )
     con.execute("create table marts.mart_outcome (child_id varchar, theme varchar, outcome_date date, source varchar)")
     chance = 1 / (1 + np.exp(-(2.2 * need - 3.0)))
     rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import importlib.util
 import json
 import math
@@ -80,9 +81,70 @@ def test_training_is_recorded_and_only_an_approved_version_scores(con: duckdb.Du
     assert score(con, town, AS_OF, "run-5", "abc").themes[0].model_name == "criteria"
 
 
+@pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
+def test_mlflow_holds_what_a_reviewer_asks_for_and_no_child(con: duckdb.DuckDBPyConnection) -> None:
+    import mlflow
+
+    from kodomo_platform.scoring.recording import FLAVOR, mlflow_client
+
+    con.execute(
+        "create table raw.files as select * from (values ('b', true), ('a', true), ('c', false)) as t(sha256, active)"
+    )
+    town = made.town("school_refusal")
+    report = train(con, town, "school_refusal", AS_OF, run_id="dagster-1", code_version="abc")
+    client = mlflow_client()
+    runs = client.search_runs([client.get_experiment_by_name("112241/school_refusal").experiment_id])
+    assert len(runs) == 1 + len(report.candidates)
+    for run in runs:
+        (dataset,) = [given.dataset for given in run.inputs.dataset_inputs]
+        # our own hash over all rows, whole in the tag and cut to MLflow's length as the digest
+        assert run.data.tags["dataset_sha256"].startswith(dataset.digest)
+        assert json.loads(dataset.source)["sha256"] == run.data.tags["dataset_sha256"]
+        tags = {"municipality", "theme", "as_of_date", "dagster_run_id", "snapshot", "code_version", "criteria_hash"}
+        assert tags <= set(run.data.tags)
+        assert run.data.tags["snapshot"] == hashlib.sha256(b"a\0b").hexdigest()
+    nested = {run.data.tags["candidate"]: run for run in runs if "candidate" in run.data.tags}
+    assert nested["ebm"].data.params["bags"] == "8"
+    assert nested["ebm"].data.params["interactions"] == "5"
+    assert nested["logistic"].data.params["strength"] == "0.05"
+    for run in nested.values():
+        low, value, high = (run.data.metrics[f"auc{end}"] for end in ("_low", "", "_high"))
+        assert low <= value <= high
+        assert run.data.metrics["precision_at_capacity_low"] <= run.data.metrics["precision_at_capacity_high"]
+    parent = client.get_run(report.mlflow_run_id)
+    assert {"capacity", "seed", "folds", "first_date", "last_date"} <= set(parent.data.params)
+    assert parent.data.metrics["baseline.criteria.precision_at_capacity"] > 0
+    months = client.get_metric_history(report.mlflow_run_id, "by_month.auc")
+    assert [point.step for point in months] == sorted({point.step for point in months})
+    assert all(202501 <= point.step <= 202612 for point in months)
+
+    folder = Path(client.download_artifacts(report.mlflow_run_id, ""))
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    drawn = ("precision_recall", "calibration", "capacity", "fairness", "months", "shape_functions")
+    assert {"model/MLmodel", "model/model.json", "model_card.html", "evaluation.json"} <= files
+    assert {f"{name}.svg" for name in drawn} <= files
+    described = mlflow.models.get_model_info(str(folder / "model"))
+    assert [column.name for column in described.signature.inputs] == sorted(load_themes()["school_refusal"].features)
+    assert set(described.flavors) == {FLAVOR}
+    with pytest.raises(mlflow.exceptions.MlflowException):  # nothing there that could be run
+        mlflow.pyfunc.load_model(str(folder / "model"))
+    card = (folder / "model_card.html").read_text(encoding="utf-8")
+    assert "安全を意味しません" in card
+    assert "地域（郵便番号）" in card
+    assert "<svg" in card
+    assert "http" not in card.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    children = [row[0] for row in con.execute("select child_id from marts.mart_child").fetchall()]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert not [child for child in children if child in text], path.name
+
+
 def test_every_candidate_faces_the_written_cases(con: duckdb.DuckDBPyConnection) -> None:
     from kodomo_platform.scoring.expert_cases import load_cases
-    from kodomo_platform.scoring.training import _client
+    from kodomo_platform.scoring.recording import mlflow_client
 
     # nothing is known here but absence, and need was only ever found where there was little of it
     absence = ("absent_rate_1m", "absent_rate_3m", "absent_rate_12m")
@@ -95,7 +157,7 @@ def test_every_candidate_faces_the_written_cases(con: duckdb.DuckDBPyConnection)
         "group by child_id having avg(absent_rate_12m) < 0.02 and hash(child_id || 'x') % 4 > 0"
     )
     report = train(con, made.town("school_refusal"), "school_refusal", AS_OF)
-    client = _client()
+    client = mlflow_client()
     experiment = client.get_experiment_by_name("112241/school_refusal")
     nested = {
         run.data.tags["candidate"]: run
