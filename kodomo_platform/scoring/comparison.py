@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kodomo_platform.errors import ScoringError
+from kodomo_platform.scoring.changes import published_scores
 from kodomo_platform.settings import get_settings, municipality_code
 from kodomo_platform.warehouse import connect
 
@@ -18,6 +19,13 @@ from kodomo_platform.warehouse import connect
 _MOVED = 1e-9
 # Inputs told per child.
 _REASONS = 3
+_CAUSES = {
+    "model": {"ja": "モデル", "en": "model"},
+    "criteria": {"ja": "判定基準", "en": "criteria"},
+    "features": {"ja": "項目の定義", "en": "features"},
+    "code": {"ja": "プログラム", "en": "code"},
+    "data": {"ja": "データ", "en": "data"},
+}
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,11 @@ def _files(code: str | None) -> list[str]:
     return files
 
 
-def _why(causes: tuple[str, ...], before: str | None, after: str | None) -> tuple[str, ...]:
+def _why(causes: tuple[str, ...], before: str | None, after: str | None, language: str) -> tuple[str, ...]:
     """Why one child moved: what differs between the versions, and the inputs whose contribution changed most."""
     if before is None or after is None:
-        return ("前回は対象外" if before is None else "今回は対象外",)
+        absent = {"ja": ("前回は対象外", "今回は対象外"), "en": ("not asked about before", "not asked about any more")}
+        return (absent[language][before is not None],)
     then, now = (
         {row["feature"]: row for row in json.loads(reasons) if "feature" in row} for reasons in (before, after)
     )
@@ -71,7 +80,7 @@ def _why(causes: tuple[str, ...], before: str | None, after: str | None) -> tupl
     for name in sorted({*then, *now}):
         old, new = then.get(name), now.get(name)
         by = (new["contribution"] if new else 0.0) - (old["contribution"] if old else 0.0)
-        said = [row["sentence_ja"] for row in (old, new) if row]
+        said = [row[f"sentence_{language}"] for row in (old, new) if row]
         # a reason that is not among the largest on one side is counted there as nothing, as `changes` does
         text = said[0] if len(set(said)) == 1 else " → ".join(said)
         moved.append((abs(by), f"{text}（{by:+.3f}）"))
@@ -79,7 +88,9 @@ def _why(causes: tuple[str, ...], before: str | None, after: str | None) -> tupl
     return (*causes, *(text for by, text in moved[:_REASONS] if by > _MOVED))
 
 
-def compare(before: str, after: str, *, municipality: str | None = None, explained: int = 20) -> Difference:
+def compare(
+    before: str, after: str, *, municipality: str | None = None, explained: int = 20, language: str = "ja"
+) -> Difference:
     """The difference between two score versions (prefixes do), each as last published.
 
     ``VERSION@DATE`` takes a version as published for that date: one version scores many months. The ``explained``
@@ -123,12 +134,11 @@ def compare(before: str, after: str, *, municipality: str | None = None, explain
                 f"the versions answer different themes: {facts[0]} and {facts[1]}", where=f"{before}, {after}"
             )
         causes = []
-        for n, (english, value) in enumerate(
-            (("model", 2), ("criteria", 4), ("features", 6), ("code", 8), ("data (as of)", 10))
-        ):
+        for key, value in (("model", 2), ("criteria", 4), ("features", 6), ("code", 8), ("data", 10)):
             if facts[value] != facts[value + 1]:
-                show = n in (0, 4) or english == "code"
-                causes.append(f"{english}: {facts[value]} → {facts[value + 1]}" if show else english)
+                changed = f"{str(facts[value])[:20]} → {str(facts[value + 1])[:20]}"
+                hashed = key in ("criteria", "features")
+                causes.append(_CAUSES[key][language] if hashed else f"{_CAUSES[key][language]}: {changed}")
         rows = con.execute(
             f"""
             select
@@ -154,9 +164,12 @@ def compare(before: str, after: str, *, municipality: str | None = None, explain
     finally:
         con.close()
     if rows and not causes:
-        causes.append("data: other extracts at the same date")
-    kinds = tuple(cause.partition(":")[0].partition(" (")[0] for cause in causes)
-    moves = [replace(Move(*row), why=_why(kinds, *reasons[row[0]]) if row[0] in reasons else ()) for row in rows]
+        other = {"ja": "同じ基準日の、別の抽出", "en": "other extracts at the same date"}
+        causes.append(f"{_CAUSES['data'][language]}: {other[language]}")
+    kinds = tuple(cause.partition(":")[0] for cause in causes)
+    moves = [
+        replace(Move(*row), why=_why(kinds, *reasons[row[0]], language) if row[0] in reasons else ()) for row in rows
+    ]
     return Difference(
         before, after, facts[0], causes, total[0], len(moves),
         sum(move.band_before != move.band_after for move in moves),
@@ -188,4 +201,37 @@ def latest(municipality: str, child_id: str, theme: str | None = None) -> list[d
     for row in rows:
         row["reasons"], row["rule_hits"] = json.loads(row["reasons"]), json.loads(row["rule_hits"])
         row["snapshot"] = Path(row.pop("filename")).parent.name
+    return rows
+
+
+def current(municipality: str, theme: str) -> list[dict[str, Any]]:
+    """The newest published list of one theme in rank order, reasons and rules as lists.
+
+    Raises ScoringError when nothing is published for the theme.
+    """
+    con = connect(":memory:")
+    try:
+        newest = [
+            path
+            for path in published_scores(municipality)
+            if con.execute(
+                "select 1 from read_parquet($path) where theme = $theme limit 1", {"path": str(path), "theme": theme}
+            ).fetchone()
+        ]
+        if not newest:
+            raise ScoringError(
+                "nothing is published for this theme",
+                where=f"municipality {municipality}, theme {theme}",
+                action="run the municipality, or see `kodomo municipality show` for its themes",
+            )
+        cursor = con.execute(
+            "select * from read_parquet($path) where theme = $theme order by rank, child_id",
+            {"path": str(newest[-1]), "theme": theme},
+        )
+        names = [column[0] for column in cursor.description or []]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        con.close()
+    for row in rows:
+        row["reasons"], row["rule_hits"] = json.loads(row["reasons"]), json.loads(row["rule_hits"])
     return rows

@@ -1,7 +1,8 @@
 """Written cases that every model must judge as an experienced worker would, at least or at most.
 
 A severe case scored low blocks a model (the national system of 2025 failed on just that). The cases stand in `cases/`, one
-file per theme; facts that a case does not name are those of a child without signs.
+file per theme. Facts that a case does not name are those of a child without signs, or follow from those that it names: a
+child who was absent for 15 days last month has an absence rate, and a two-year-old has no school.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from kodomo_platform.scoring.themes import Theme, load_features
 
 _DIRECTORY = Path(__file__).parent / "cases"
 _BANDS = ("low", "middle", "high")
-# A child without signs: zero, but for what has another ordinary value (nan: does not apply).
+_AGE = 10.0
+_SCHOOL_BEGINS = 6.0
+_SCHOOL_ENDS = 15.0
+# A child without signs: zero, but for what has another ordinary value.
 _ORDINARY = {
-    "age_years": 10.0,
-    "grade": 5.0,
+    "age_years": _AGE,
     "siblings_count": 1.0,
     "household_adults": 2.0,
     "days_since_seen": 10.0,
@@ -32,13 +35,71 @@ _ORDINARY = {
     "bmi_last": 17.0,
     "pregnancy_weeks": 9.0,
     "vaccinations_24m": 4.0,
-    "consultation_months_since": float("nan"),
     "survey_mood": 4.0,
     "survey_sleep": 4.0,
     "survey_friends": 4.0,
     "survey_home": 4.0,
     "survey_care_hours": 0.0,
 }
+# School days of a month, of a quarter, since April as of October, and of a year.
+_MONTH, _QUARTER, _SINCE_APRIL, _YEAR = 20.0, 60.0, 100.0, 200.0
+_UNPAID_YEN_A_MONTH = 5000.0
+
+
+def applies(feature: str, age: float) -> bool:
+    """Whether ``feature`` says anything about a child of that age: school and its survey from six, childcare, infant
+    check-ups and home visits before (the same rule as in dbt_project/macros/child_features.sql).
+    """
+    group = load_features()[feature].group
+    if feature == "grade" or group.startswith(("education.", "survey.")):
+        return _SCHOOL_BEGINS <= age <= _SCHOOL_ENDS
+    if group.startswith(("childcare.", "health.")):
+        return age < _SCHOOL_BEGINS
+    return True
+
+
+def whole(facts: dict[str, float]) -> dict[str, float]:
+    """Every feature of a child of whom only ``facts`` are written; nan where it does not apply.
+
+    What is written always stands; the rest is ordinary, or as large as what is written makes it.
+    """
+    out = {name: _ORDINARY.get(name, 0.0) for name in load_features()} | facts
+    age = out["age_years"]
+
+    def grows(name: str, value: float) -> None:
+        if name not in facts:
+            out[name] = max(out[name], value)
+
+    out["grade"] = facts.get("grade", age - _SCHOOL_BEGINS + 1)
+    grows("absent_rate_3m", max(out["absent_days_1m"] / _QUARTER, out["absent_days_ytd"] / _SINCE_APRIL))
+    grows("absent_rate_1m", out["absent_days_1m"] / _MONTH if "absent_days_1m" in facts else out["absent_rate_3m"])
+    grows("absent_days_1m", float(round(out["absent_rate_1m"] * _MONTH)))
+    grows("absent_days_ytd", float(round(out["absent_rate_3m"] * _QUARTER)))
+    grows("absent_rate_12m", max(out["absent_days_ytd"], out["absent_rate_3m"] * _QUARTER) / _YEAR)
+    before = (out["absent_rate_12m"] * _YEAR - out["absent_rate_3m"] * _QUARTER) / (_YEAR - _QUARTER)
+    grows("absent_trend", out["absent_rate_3m"] - max(before, 0.0))
+    grows("late_rate_12m", out["late_rate_3m"] / 2)
+    grows("health_room_12m", max(out["health_room_3m"], out["health_room_mental_12m"] + out["health_room_hygiene_12m"]))
+    grows("health_room_3m", float(round(out["health_room_12m"] / 4)))
+    grows("counselling_12m", max(out["counselling_family_12m"] + out["counselling_truancy_12m"], 0.0))
+    grows("counselling_12m", float(out["counselling_severity_12m"] > 0))
+    grows("counselling_severity_12m", float(out["counselling_12m"] > 0))
+    grows("fees_unpaid_yen_12m", out["fees_unpaid_months"] * _UNPAID_YEN_A_MONTH)
+    grows("consultations_12m", max(out["consultation_abuse_24m"], float(out["consultation_severity_24m"] > 0)))
+    grows("consultation_severity_24m", float(out["consultations_12m"] > 0))
+    grows("case_closed_24m", float(out["case_severity_24m"] > 0))
+    grows("case_severity_24m", float(out["case_closed_24m"] > 0))
+    grows("hospital_flags_12m", float(out["hospital_flag_severity_12m"] > 0))
+    grows("hospital_flag_severity_12m", float(out["hospital_flags_12m"] > 0))
+    grows("home_visits_24m", float(out["home_visit_finding_24m"] > 0))
+    grows("consultation_months_since", 3.0)
+    out = {name: value if applies(name, age) else float("nan") for name, value in out.items()}
+    if out["consultations_12m"] == 0:
+        out["consultation_months_since"] = float("nan")
+    if out["siblings_count"] == 0:
+        for name in out:
+            out[name] = float("nan") if name.startswith("sibling_") else out[name]
+    return out
 
 
 class Case(BaseModel):
@@ -59,6 +120,9 @@ class Case(BaseModel):
             raise ValueError("give at_least or at_most, one of low, middle, high")
         if unknown := sorted(set(self.facts) - set(load_features())):
             raise ValueError(f"unknown features {unknown}")
+        age = self.facts.get("age_years", _AGE)
+        if strange := sorted(name for name in self.facts if not applies(name, age)):
+            raise ValueError(f"facts that no child of {age:.0f} has: {strange}")
         return self
 
 
@@ -100,8 +164,9 @@ def judge(
     ``logits`` gives calibrated log odds from feature columns; ``features`` names columns that it needs beyond the theme's.
     """
     cases = load_cases(theme.key)
+    children = [whole(case.facts) for case in cases]
     values = {
-        name: np.array([case.facts.get(name, _ORDINARY.get(name, 0.0)) for case in cases], dtype=float)
+        name: np.array([child.get(name, float("nan")) for child in children], dtype=float)
         for name in sorted({*theme.features, *features})
     }
     scores = sigmoid(logits(values))

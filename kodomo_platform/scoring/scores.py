@@ -195,7 +195,9 @@ def _score_theme(
     note = use.note if use is not None else "no model is approved: the criteria score alone"
     unwanted = left_out(municipality, theme, features)
     cohort = load_cohort(con, theme, as_of)
-    for name in unwanted:  # as if the municipality did not hold it, in criteria and model alike
+    for name in unwanted.intersection(
+        cohort.values
+    ):  # as if the municipality did not hold it, in criteria and model alike
         cohort.values[name][:] = np.nan
         cohort.statuses[name][:] = 1 + STATUSES.index("not_held")
     versions = {
@@ -355,7 +357,9 @@ def load_cohort(
     con: duckdb.DuckDBPyConnection, theme: Theme, as_of: dt.date, table: str = "marts.mart_child_features"
 ) -> Cohort:
     """The theme's children at ``as_of``, in the order of their ids."""
-    names = sorted({*theme.features, "days_since_seen"})
+    features = load_features()
+    beside = {str(features[name].beside) for name in theme.features if features[name].beside is not None}
+    names = sorted({*theme.features, *beside, "days_since_seen"})
     status = ", ".join(
         f"list_position({list(STATUSES)!r}, {name}__status)::tinyint as {name}__status" for name in names
     )
@@ -470,6 +474,12 @@ def render(
     remainder = table.logit - base - shown.sum(axis=1)
     names = sorted({name for term in model.terms for name in term.features})
     column_of = {name: n for n, name in enumerate(names)}
+    # a term of one feature may have a second number told in brackets
+    second = {
+        n: str(features[term.features[0]].beside)
+        for n, term in enumerate(model.terms)
+        if len(term.features) == 1 and features[term.features[0]].beside in cohort.values
+    }
     values = np.column_stack([cohort.values[name] for name in names])
     statuses = np.column_stack([cohort.statuses[name] for name in names])
     first = np.array([column_of[term.features[0]] for term in model.terms])
@@ -488,6 +498,7 @@ def render(
                 "status_a": pa.array(statuses[index, first[flat]]),
                 "value_b": pa.array(values[index, last[flat]], from_pandas=True),
                 "status_b": pa.array(statuses[index, last[flat]]),
+                "value_beside": pa.array(_beside(cohort, second, flat, index), from_pandas=True),
             }
         ),
     )
@@ -544,7 +555,12 @@ def render(
                 select
                     s.row, s.slot, s.contribution, s.value_a, s.status_a, t.head, t.pair,
                     {_sentence("ja")} as sentence_ja,
-                    {_sentence("en")} as sentence_en
+                    {_sentence("en")} as sentence_en,
+                    case
+                        when s.value_beside is not null
+                            then ',"beside":' || round(s.value_beside, 6)::varchar
+                        else ''
+                    end as beside
                 from _slots as s
                 inner join _terms as t on s.term = t.term
             ),
@@ -555,7 +571,7 @@ def render(
                         head || ',"value":' || coalesce(round(value_a, 6)::varchar, 'null')
                         || ',"status":"' || list_extract({list(STATUSES)!r}, status_a)
                         || '","contribution":' || contribution::varchar
-                        || ',"sentence_ja":"' || sentence_ja || '","sentence_en":"' || sentence_en || '"}}',
+                        || beside || ',"sentence_ja":"' || sentence_ja || '","sentence_en":"' || sentence_en || '"}}',
                         ',' order by slot
                     ) as entries
                 from spoken
@@ -612,7 +628,24 @@ def _sentence(language: str) -> str:
         )
 
     joint = "、かつ" if language == "ja" else "; and "
-    return f"{spoken('a')} || case when t.pair then '{joint}' || {spoken('b')} else '' end"
+    beside = (
+        "case when s.value_a is null or s.value_beside is null then '' "
+        f"else replace(t.beside_{language}, '{{value}}', case t.format_beside "
+        "when 'percent' then format('{:.1f}', s.value_beside * 100) "
+        "when 'decimal' then format('{:.1f}', s.value_beside) else format('{:.0f}', s.value_beside) end) end"
+    )
+    return f"{spoken('a')} || case when t.pair then '{joint}' || {spoken('b')} else {beside} end"
+
+
+def _beside(
+    cohort: Cohort, second: Mapping[int, str], terms: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> Floats:
+    """The value told in brackets of each shown term (NaN: none), looked up only where there is one."""
+    out = np.full(len(terms), np.nan)
+    for term, name in second.items():
+        chosen = np.flatnonzero(terms == term)
+        out[chosen] = cohort.values[name][rows[chosen]]
+    return out
 
 
 def _term_table(model: AdditiveModel, features: dict[str, Feature]) -> pa.Table:
@@ -629,6 +662,11 @@ def _term_table(model: AdditiveModel, features: dict[str, Feature]) -> pa.Table:
             "unit": parts[0].unit,
         }
         columns["head"].append(_text(head)[:-1])
+        beside = features[parts[0].beside] if parts[0].beside is not None and len(parts) == 1 else None
+        columns.setdefault("format_beside", []).append("int" if beside is None else beside.format)
+        for language in ("ja", "en"):
+            text = "" if beside is None else getattr(parts[0], f"beside_{language}")
+            columns.setdefault(f"beside_{language}", []).append(_text(text)[1:-1])
         for part, feature in (("a", parts[0]), ("b", parts[-1])):
             columns.setdefault(f"format_{part}", []).append(feature.format)
             for language in ("ja", "en"):

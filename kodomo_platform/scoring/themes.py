@@ -42,6 +42,12 @@ class Feature(_Frozen):
     format: Literal["int", "decimal", "percent", "flag", "level"]
     sentence_ja: str
     sentence_en: str
+    beside: str | None = Field(
+        default=None,
+        description="A second feature told in brackets when there is a value: absent 12 days (3 last month).",
+    )
+    beside_ja: str = ""
+    beside_en: str = ""
     levels_ja: list[str] = Field(default_factory=list)
     levels_en: list[str] = Field(default_factory=list)
 
@@ -223,6 +229,16 @@ def _features(file: Path, catalog: Catalog) -> dict[str, Feature]:
         if feature.format == "level" and len(feature.levels_ja) != len(feature.levels_en):
             faults.append(located.fault(("features", n), "levels_ja and levels_en differ in length"))
         features[feature.feature] = feature
+    for n, row in enumerate(rows):
+        told = features.get(row.get("feature", "")) if isinstance(row, dict) else None
+        if told is not None and told.beside is not None:
+            if told.beside not in features:
+                faults.append(located.fault(("features", n, "beside"), f"unknown feature {told.beside}"))
+            elif not set(features[told.beside].items) <= set(told.items):
+                # else an item that is left out of the one could still be told beside the other
+                faults.append(located.fault(("features", n, "beside"), f"{told.beside} uses items that this one lacks"))
+            if "{value}" not in told.beside_ja or "{value}" not in told.beside_en:
+                faults.append(located.fault(("features", n), "beside needs beside_ja and beside_en with {value}"))
     _raise(faults, "features")
     return features
 

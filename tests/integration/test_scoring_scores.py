@@ -220,8 +220,11 @@ def test_reasons_say_what_changed_since_the_last_score(con: duckdb.DuckDBPyConne
     assert moved.moves[0].child_id == "c000003"
     # the others keep their score; two may swap an alert, which looks at the whole list
     assert all(move.score_before == move.score_after for move in moved.moves[1:])
-    assert moved.causes == ["data (as of): 2026-07-01 → 2026-10-01"]
-    assert moved.moves[0].why[0] == "data"
+    assert moved.causes == ["データ: 2026-07-01 → 2026-10-01"]
+    assert moved.moves[0].why[0] == "データ"
+    english = compare(f"{version}@2026-07-01", f"{version}@2026-10-01", language="en")
+    assert english.causes == ["data: 2026-07-01 → 2026-10-01"]
+    assert any("Absent" in text or "absen" in text for text in english.moves[0].why)
     assert any("40.0" in text and "（+" in text for text in moved.moves[0].why)
     assert compare(f"{version}@2026-07-01", f"{version}@2026-10-01", explained=0).moves[0].why == ()
 
@@ -278,3 +281,46 @@ def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, h
     operations.migrate()
     assert retirement_proposals(con, "112241", AS_OF) == []
     operations.close()
+
+
+def test_a_reason_tells_where_a_number_is_going(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        "update marts.mart_child_features set absent_days_ytd = 22, absent_days_ytd__status = 'present', "
+        "absent_days_1m = case when child_id = 'c000003' then 9 end, "
+        "absent_days_1m__status = if(child_id = 'c000003', 'present', 'blank') "
+        "where child_id in ('c000003', 'c000004')"
+    )
+    score(con, town("school_refusal"), AS_OF, "run-1", "abc")
+    rows = dict(con.execute("select child_id, reasons from marts.risk_scores").fetchall())
+
+    def told(child: str) -> dict[str, Any]:
+        return next(e for e in json.loads(rows[child]) if e.get("feature") == "absent_days_ytd")
+
+    assert told("c000003")["sentence_ja"] == "今年度の欠席は22日（先月 9日）"
+    assert told("c000003")["sentence_en"] == "22 days absent this school year (9 last month)"
+    assert told("c000003")["beside"] == 9
+    assert told("c000004")["sentence_ja"] == "今年度の欠席は22日"
+
+
+def test_the_published_list_is_shown_as_the_town_decided(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    from typer.testing import CliRunner
+
+    from kodomo_platform.cli.scores import app as main_app
+
+    con.execute("update marts.mart_child_features set days_since_seen = 900 where child_id = 'c000005'")
+    score(con, town("school_refusal"), AS_OF, "run-1", "abc")
+    published(con, home, "2026-10-01")
+    run = CliRunner().invoke
+    asked = ["list", "-m", "112241", "-t", "school_refusal", "--home", str(home)]
+    text = run(main_app, asked).output
+    assert "承認されたモデルがないため" in text
+    assert "データ上の兆候なし" not in text.split("人を表示")[0] or "安全の意味ではありません" in text
+    assert "c000005  270日を超えて" in text
+    children = con.execute("select count(*) from marts.risk_scores where determinable").fetchone()[0]
+    listed = json.loads(run(main_app, [*asked, "--json", "--mode", "alert"]).output)
+    assert {view["mark"] for view in listed} <= {"アラート", "", "判定不能"}
+    assert len(listed) == con.execute("select count(*) from marts.risk_scores").fetchone()[0]
+    assert f"{children}人中20人を表示" in text
+    everyone = run(main_app, [*asked, "--mode", "ox", "--lang", "en", "--limit", "500"]).output
+    assert everyone.count("×") + everyone.count("○") == children
+    assert "this does not mean" in everyone
