@@ -6,6 +6,7 @@ from kodomo_platform.catalog import Source, load_catalog
 from kodomo_platform.municipalities import write_configuration
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.settings import get_settings
 from kodomo_platform.warehouse import warehouse
 
@@ -61,6 +62,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
         description=f"{source.label_ja}の抽出データ。届いたファイルを文字のまま取り込み、読めない行は理由とともに別に記録します。\n\n"
         f"Extract of {source.label_en}: the landing files' rows as text; unreadable rows are rejected with a reason.",
     )
+    @retried
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
         from kodomo_platform.operations import record_load

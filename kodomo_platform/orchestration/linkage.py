@@ -5,6 +5,7 @@ import dagster as dg
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.orchestration.versions import code_version
 from kodomo_platform.warehouse import warehouse
 
@@ -19,6 +20,7 @@ from kodomo_platform.warehouse import warehouse
     description="これまでに付けたこどもIDと、人が下した名寄せの判断を、運用データベースから読み込みます。\n\n"
     "Child ids given so far and people's linkage decisions, read in from the operations database.",
 )
+@retried
 def known_child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.linkage import load_known_ids
 
@@ -38,6 +40,7 @@ def known_child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings
     description="名寄せの結果のうち、作り直せないもの（こどもIDとその履歴）を運用データベースに保存します。\n\n"
     "What linkage found and cannot be recomputed (child ids, their history), kept in the operations database.",
 )
+@retried
 def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.linkage import save_ids
     from kodomo_platform.orchestration.charts import share_chart
@@ -75,6 +78,7 @@ def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> d
     "A candidate for the linkage model, learnt from the links that numbers made and tested with the numbers hidden; recorded "
     "in MLflow with its charts. Only a person promotes; runs link with the approved version alone.",
 )
+@retried
 def linkage_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.errors import LinkageError
     from kodomo_platform.linkage.registry import train_and_record

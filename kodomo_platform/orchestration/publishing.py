@@ -6,6 +6,7 @@ from kodomo_platform.orchestration.column_lineage import lineage_document
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.orchestration.versions import code_version
 from kodomo_platform.warehouse import warehouse
 
@@ -26,6 +27,7 @@ from kodomo_platform.warehouse import warehouse
     description="公開スナップショット。すべての検査を通ったときだけ、書き換えられない形で一式を書き出し、最後に current を切り替えます。\n\n"
     "Published snapshot: written whole and immutable only after every blocking check; `current` moves last.",
 )
+@retried
 def published_snapshot(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.publishing import publish
 

@@ -1,6 +1,7 @@
 """Runs started from the command line, through Dagster, so that they appear in its pages afterwards."""
 
 import io
+import re
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,6 +13,7 @@ from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.orchestration.installation import dagster_instance_home
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 
+_OWN_ERROR = re.compile(r"^kodomo_platform\.errors\.\w+: ")
 _JOBS = ("municipality_run", "training", "linkage_training", "scoring_and_publishing")
 
 
@@ -45,7 +47,7 @@ def _cause(error: object) -> str | None:
     while error is not None:
         message = getattr(error, "message", None) or message
         error = getattr(error, "cause", None)
-    return message.strip() if message else None
+    return _OWN_ERROR.sub("", message.strip()) if message else None
 
 
 def execute(code: str, job: str = "municipality_run", as_of: date | None = None, *, quiet: bool = True) -> RunReport:
@@ -93,11 +95,9 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             for item in evaluations
             if not item.passed
         ]
-        error = None
-        for event in failures:
-            error = _cause(event.step_failure_data.error)
-            if error:
-                break
+        # every step's own, not the first one's alone: a delivery with three bad files is sent back once
+        causes = [cause for event in failures if (cause := _cause(event.step_failure_data.error))]
+        error = "\n".join(dict.fromkeys(causes)) or None
         if error is None and not result.success:
             for event in result.all_events:
                 if event.event_type_value == "PIPELINE_FAILURE":
@@ -118,10 +118,16 @@ def require_success(report: RunReport) -> RunReport:
     """The report if its run succeeded; else a `KodomoError` that says where it stopped."""
     if report.success:
         return report
-    stopped = report.failed_checks or report.failed_steps or ["the run itself"]
+    stopped = report.failed_steps + report.failed_checks or ["the run itself"]
+    where = f"municipality {report.municipality}, run {report.run_id}: {', '.join(stopped)}"
+    if report.error:  # each cause says itself what was expected and what to do
+        raise KodomoError(
+            f"nothing was published; the last good snapshot is still the current one\n{report.error}", where=where
+        )
     raise KodomoError(
-        report.error or "a blocking quality check failed",
-        where=f"municipality {report.municipality}, run {report.run_id}: {', '.join(stopped)}",
-        expected="every step and every critical check passes before anything is published",
-        action="mend the extract and run again; the last good snapshot is still the current one",
+        "a blocking quality check failed",
+        where=where,
+        expected="every critical check passes before anything is published",
+        action=f"`kodomo quality show --municipality {report.municipality}` says which rows; mend the extract and run "
+        "again; the last good snapshot is still the current one",
     )

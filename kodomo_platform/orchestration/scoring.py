@@ -9,6 +9,7 @@ from dagster import PreviewWarning
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.orchestration.versions import code_version
 from kodomo_platform.warehouse import warehouse
 
@@ -23,6 +24,7 @@ from kodomo_platform.warehouse import warehouse
     description="判定モデルの候補を学習し、MLflowに記録します。承認は人が行います（kodomo model review / approve）。\n\n"
     "Candidate models per theme, trained on earlier dates, tested on later ones, recorded in MLflow. Only a person promotes.",
 )
+@retried
 def risk_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.errors import ScoringError
     from kodomo_platform.scoring import train
@@ -58,6 +60,7 @@ def risk_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> 
     description="リスク判定。承認されたモデルと判定基準で点数・順位・理由を出します。承認がなければ判定基準だけで判定し、そのことを記します。\n\n"
     "Risk scores with versions and reasons, by the approved model; by criteria alone, and saying so, while none is approved.",
 )
+@retried
 def risk_scores(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.scoring import score
 
