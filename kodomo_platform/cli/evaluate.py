@@ -21,7 +21,7 @@ def _family() -> None:
 
 @app.command("linkage")
 def linkage(
-    municipality: Annotated[str, typer.Option("--municipality", help="Code of the municipality.")],
+    municipality: Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")],
     truth: Annotated[
         Path, typer.Option("--truth", help="CSV or Parquet of source, source_record_id, person_id (and tags).")
     ],
@@ -71,7 +71,7 @@ def linkage(
 
 @app.command("quality")
 def quality(
-    municipality: Annotated[str, typer.Option("--municipality", help="Code of the municipality.")],
+    municipality: Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")],
     truth: Annotated[Path, typer.Option("--truth", help="The folder that `kodomo synth --truth` wrote.")],
     as_json: Json = False,
     home: Home = None,

@@ -23,7 +23,7 @@ class Language(StrEnum):
 
 @app.callback(invoke_without_command=True)
 def lineage(
-    municipality: Annotated[str, typer.Option("--municipality", help="Municipality code, e.g. 112241.")],
+    municipality: Annotated[str, typer.Option("--municipality", "-m", help="Municipality code, e.g. 112241.")],
     child: Annotated[str, typer.Option("--child", help="child_id, as the snapshot has it.")],
     theme: Annotated[str, typer.Option("--theme", help="Theme, e.g. school_refusal.")],
     as_of: Annotated[

@@ -55,7 +55,7 @@ def undo(
 
 @app.command()
 def train(
-    municipality: Annotated[list[str], typer.Option("--municipality", help="Linked municipalities to learn from.")],
+    municipality: Annotated[list[str], typer.Option("--municipality", "-m", help="Linked municipalities to learn from.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Only write a model file here; record nothing in MLflow.")
     ] = None,
@@ -87,7 +87,7 @@ def train(
     typer.echo("it links only after `kodomo linkage approve`")
 
 
-Code = Annotated[str, typer.Option("--municipality", help="Code of the municipality.")]
+Code = Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")]
 Chosen = Annotated[str | None, typer.Option("--version", help="Version (default: the newest trained).")]
 By = Annotated[str, typer.Option("--by", help="Name of who decides.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kodomo_platform.quality import ExpectationResult
 
 app = typer.Typer(help="Quality reports, differences between runs, correction sheets.", no_args_is_help=True)
-Code = Annotated[str, typer.Option("--municipality", help="Municipality code.")]
+Code = Annotated[str, typer.Option("--municipality", "-m", help="Municipality code.")]
 
 
 def _open(code: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -12,7 +12,7 @@ import typer
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(no_args_is_help=True, help="Clerical review of record pairs.")
-Code = Annotated[str, typer.Option("--municipality", help="Code of the municipality.")]
+Code = Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")]
 By = Annotated[str, typer.Option("--by", help="Name of who decides.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 
