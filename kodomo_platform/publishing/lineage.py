@@ -362,7 +362,20 @@ _WORDS: dict[str, tuple[str, str]] = {
     "band": ("区分", "band"),
     "undetermined": ("判定不能", "cannot be judged"),
     "model": ("モデル", "Model"),
-    "no_model": ("モデルなし（判定基準のみ）", "no model (criteria alone)"),
+    "no_model": ("承認されたモデルなし（判定基準のみで採点）", "no approved model (criteria alone score)"),
+    "criteria": ("判定基準の版", "version of the criteria"),
+    "mlflow": ("MLflow実行", "MLflow run"),
+    "alert": ("注意喚起あり", "alert"),
+    "above": ("（根拠は上に記載）", "(its law stands above)"),
+    "notes": ("採点の補足", "Notes on the score"),
+    "evidence": ("根拠", "evidence"),
+    "reasoning": ("目的外利用の理由", "reasoning"),
+    "period": ("期間", "period"),
+    "approver": ("承認者", "approver"),
+    "made_by": ("この結果を作ったもの", "Made by"),
+    "catalog": ("項目台帳", "catalogue"),
+    "file_of": ("自治体設定", "municipality's file"),
+    "code": ("プログラムの版", "code version"),
     "approved": ("承認", "approved"),
     "by": ("承認者", "by"),
     "reason": ("理由", "reason"),
@@ -402,6 +415,19 @@ _METHOD = {
     "review": ("人による確認", "by review"),
     "new": ("新規", "new"),
 }
+_BAND = {
+    "high": ("高", "high"),
+    "middle": ("中", "middle"),
+    "low": ("低", "low"),
+    "undetermined": ("判定不能", "cannot be judged"),
+}
+# Act on the Protection of Personal Information, art. 69(2), items i to iv
+_GROUND = {
+    "i": ("個人情報保護法第69条第2項第1号（本人同意・本人提供）", "APPI art. 69(2)(i), consent"),
+    "ii": ("個人情報保護法第69条第2項第2号（所掌事務の遂行）", "APPI art. 69(2)(ii), own duties"),
+    "iii": ("個人情報保護法第69条第2項第3号（他機関への提供）", "APPI art. 69(2)(iii), other bodies"),
+    "iv": ("個人情報保護法第69条第2項第4号（統計・学術・本人の利益）", "APPI art. 69(2)(iv), statistics, research or clear benefit"),
+}  # fmt: skip
 _VERDICT = {
     "passed": ("合格", "passed"),
     "passed_with_warnings": ("合格（注意あり）", "passed, with warnings"),
@@ -426,32 +452,50 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
     if score["score_low"] is not None and score["score_high"] is not None:
         number += f" [{score['score_low']:.3f}–{score['score_high']:.3f}]".replace("[", "\\[")
     judged = "" if score["determinable"] else f" · {word('undetermined')}: {escape(str(score['undetermined_reason']))}"
+    band = _BAND.get(str(score["band"]), (str(score["band"]),) * 2)[side]
+    alert = f" · {word('alert')}" if score["alert"] else ""
     root = Tree(
-        f"[bold]{tree.municipality} · {escape(tree.child_id)} · {escape(tree.theme)} · {tree.as_of_date}[/bold]\n"
-        f"{word('score')} {number} · {word('rank')} {score['rank']}"
-        f" · {word('band')} {escape(str(score['band']))}{judged}"
+        f"[bold]{tree.municipality} · {escape(tree.child_id)} · {escape(_theme_label(tree.theme, language))}"
+        f" · {tree.as_of_date}[/bold]\n"
+        f"{word('score')} {number} · {word('rank')} {score['rank']} · {word('band')} {escape(band)}{alert}{judged}"
     )
     _render_model(root, tree, word)
     branch = root.add(f"[bold]{word('features')}[/bold]")
-    for feature in tree.features:
+    told: set[str] = set()
+    for feature in (step for step in tree.features if step.items):
         status = _STATUS.get(feature.status, (feature.status, feature.status))[side]
-        shown = f" = {feature.value}" if feature.value is not None else ""
+        shown = f" = {_shown(feature.value)}" if feature.value is not None else ""
         if feature.value is None and feature.status != "present":
             shown = f" = {word('absent')}: {status}"
         weight = "" if feature.contribution is None else f" ({feature.contribution:+.3f})"
         node = branch.add(f"{label(feature)}{escape(shown)}{weight}")
         for item in feature.items:
-            leaf = node.add(f"{label(item)} [dim]{item.key}[/dim]")
+            again = f" {word('above')}" if item.key in told else ""
+            leaf = node.add(f"{label(item)} [dim]{item.key}[/dim]{again}")
+            if again:
+                continue
+            told.add(item.key)
             leaf.add(f"{word('law')}: {escape(item.legal_basis)}")
             if item.beyond_purpose:
-                ground = escape(f"{item.beyond_purpose['ground']}, {item.beyond_purpose['approver']}")
-                leaf.add(f"{word('beyond')}: {ground}")
+                ground = item.beyond_purpose["ground"]
+                beyond = leaf.add(f"{word('beyond')}: {_GROUND.get(ground, (ground, ground))[side]}")
+                for part in ("reasoning", "period", "approver"):
+                    beyond.add(f"{word(part)}: {escape(item.beyond_purpose[part])}")
             leaf.add(f"{word('holder')}: {escape(item.holder)}")
             leaf.add(f"{word('purpose')}: {escape(item.purpose)}")
+    # base, remainder, certainty and the list of absent inputs come from no item
+    notes = [step for step in tree.features if not step.items]
+    if notes:
+        branch = root.add(f"[bold]{word('notes')}[/bold]")
+        for note in notes:
+            weight = f" ({note.contribution:+.3f})" if note.contribution and abs(note.contribution) >= 0.0005 else ""
+            branch.add(f"{label(note)}{weight}")
     if tree.rule_hits:
         branch = root.add(f"[bold]{word('rules')}[/bold]")
         for hit in tree.rule_hits:
-            branch.add(escape(_rule_text(hit, language)))
+            node = branch.add(escape(_rule_text(hit, language)))
+            if isinstance(hit, dict) and hit.get("evidence"):
+                node.add(f"{word('evidence')}: {escape(str(hit['evidence']))}")
     branch = root.add(f"[bold]{word('records')}[/bold]")
     for record in tree.records:
         method = _METHOD.get(record.match_method, (record.match_method, record.match_method))[side]
@@ -466,11 +510,27 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
     verdict = str(tree.quality["verdict"])
     root.add(f"[bold]{word('quality')}[/bold]: {_VERDICT.get(verdict, (verdict, verdict))[side]}")
     sound = word("intact") if tree.snapshot["verified"] else f"[red]{word('damaged')}[/red]"
-    root.add(
-        f"[bold]{word('snapshot')}[/bold]: {tree.snapshot['version']} · {sound} · Dagster"
-        f" {escape(str(tree.snapshot['dagster_run_id']))}"
-    )
+    root.add(f"[bold]{word('snapshot')}[/bold]: {tree.snapshot['version']} · {sound}")
+    branch = root.add(f"[bold]{word('made_by')}[/bold]")
+    branch.add(f"Dagster: {escape(str(tree.snapshot['dagster_run_id']))}")
+    branch.add(f"{word('code')}: {escape(str(tree.snapshot['code_version']))}")
+    for name, key in (("catalog", "catalog_sha256"), ("file_of", "municipality_sha256")):
+        if tree.governed_by.get(key):
+            branch.add(f"{word(name)}: sha256 {str(tree.governed_by[key])[:12]}…")
     return root
+
+
+def _theme_label(theme: str, language: Language) -> str:
+    """The theme's name for people, with its key."""
+    from kodomo_platform.scoring import load_themes
+
+    known = load_themes().get(theme)
+    return theme if known is None else f"{known.label_ja if language == 'ja' else known.label_en} ({theme})"
+
+
+def _shown(value: Any) -> str:
+    """A feature's value as people write it: whole numbers without a point, others with three digits at most."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 def _render_model(root: Any, tree: LineageTree, word: Any) -> None:
@@ -478,12 +538,11 @@ def _render_model(root: Any, tree: LineageTree, word: Any) -> None:
 
     model = tree.model
     if not model["mlflow_run_id"]:
-        root.add(f"[bold]{word('model')}[/bold]: {word('no_model')}")
+        branch = root.add(f"[bold]{word('model')}[/bold]: {word('no_model')}")
+        branch.add(f"{word('criteria')}: {escape(str(model['version']))}")
         return
-    branch = root.add(
-        f"[bold]{word('model')}[/bold]: {escape(str(model['name']))} v{escape(str(model['version']))} · MLflow"
-        f" {escape(str(model['mlflow_run_id']))}"
-    )
+    branch = root.add(f"[bold]{word('model')}[/bold]: {escape(str(model['name']))} v{escape(str(model['version']))}")
+    branch.add(f"{word('mlflow')}: {escape(str(model['mlflow_run_id']))}")
     approval = model["approval"]
     if approval is None:
         branch.add(f"[yellow]{word('no_approval')}[/yellow]")
