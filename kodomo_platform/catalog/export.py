@@ -42,6 +42,21 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 _SENSITIVITY = {"special_care": "要配慮個人情報", "sensitive": "機微", "ordinary": "通常"}
 _MEDIUM = {"electronic": "電子", "paper": "紙", "both": "電子・紙"}
 _GROUND = {"i": "第1号 同意", "ii": "第2号 内部利用", "iii": "第3号 他機関", "iv": "第4号 統計・学術・明らかな利益"}
+_EVIDENCE = {
+    "guide": "手引・報告書",
+    "statistics": "統計",
+    "earlier_project": "先行事業",
+    "paper": "論文",
+    "expert": "有識者",
+    "law": "法令",
+}
+_CLASS = {
+    1: "①アウトリーチ用",
+    2: "②ログ",
+    3: "③分析用（個人情報を含む）",
+    4: "④分析用（個人情報を含まない）",
+    5: "⑤モデル・分析結果",
+}
 
 
 def record(item: Item) -> list[Cell]:
@@ -50,16 +65,23 @@ def record(item: Item) -> list[Cell]:
     cells: dict[str, Cell] = {
         "codes": " / ".join(f"{code}={label.ja}" for code, label in (item.codes or {}).items()) or None,
         "sensitivity": _SENSITIVITY[item.sensitivity],
-        "evidence": " ／ ".join(f"[{evidence.kind}] {evidence.citation}" for evidence in item.evidence),
+        "evidence": " ／ ".join(f"[{_EVIDENCE[evidence.kind]}] {evidence.citation}" for evidence in item.evidence),
         "medium": _MEDIUM[item.medium],
         "ground": "目的内" if beyond is None else _GROUND[beyond.ground],
         "reasoning": None if beyond is None else beyond.reasoning,
         "period": None if beyond is None else beyond.period,
         "approver": None if beyond is None else beyond.approver,
-        "retention_class": item.retention.data_class,
+        "retention_class": _CLASS[item.retention.data_class],
+        "identifier": _yes(item.identifier),
+        "consent_needed": "要" if item.consent_needed else "不要",
+        "banned_as_input": _yes(item.banned_as_input),
         "retention_years": item.retention.years,
     }
     return [cells[field] if field in cells else getattr(item, field) for field, _ in COLUMNS]
+
+
+def _yes(value: bool) -> str:
+    return "はい" if value else "いいえ"
 
 
 def export_catalog(catalog: Catalog, file: Path) -> Path:

@@ -72,6 +72,7 @@ def show(
         shape = catalog.sources[item] if found is None else found
         print(json.dumps(shape.model_dump(), ensure_ascii=False, indent=1))
         return
+    from rich.markup import escape
     from rich.table import Table
 
     out = console()
@@ -80,7 +81,8 @@ def show(
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for (_, title), cell in zip(COLUMNS, record(one), strict=True):
-            table.add_row(title, "" if cell is None else str(cell))
+            # escaped: an evidence's kind stands in brackets, which rich takes for its own
+            table.add_row(title, "" if cell is None else escape(str(cell)))
         out.print(table)
 
 

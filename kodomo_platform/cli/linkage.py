@@ -55,7 +55,9 @@ def undo(
 
 @app.command()
 def train(
-    municipality: Annotated[list[str], typer.Option("--municipality", "-m", help="Linked municipalities to learn from.")],
+    municipality: Annotated[
+        list[str], typer.Option("--municipality", "-m", help="Linked municipalities to learn from.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Only write a model file here; record nothing in MLflow.")
     ] = None,

@@ -15,7 +15,9 @@ from kodomo_platform.settings import get_settings
 app = typer.Typer(help="Published snapshots: list them, verify them.", no_args_is_help=True)
 Codes = Annotated[
     list[str] | None,
-    typer.Option("--municipality", "-m", help="Municipality code; may be given again. Default: all.", show_default=False),
+    typer.Option(
+        "--municipality", "-m", help="Municipality code; may be given again. Default: all.", show_default=False
+    ),
 ]
 
 

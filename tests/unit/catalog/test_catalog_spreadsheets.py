@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.catalog.export import COLUMNS, export_catalog
+from kodomo_platform.cli import main
 from kodomo_platform.spreadsheets import neutralise, restore, write_csv, write_xlsx
 
 DANGEROUS = ["=1+1", "+81", "-5", "@SUM(A1)", "\tx", "\rx", "＝1"]
@@ -66,3 +67,17 @@ def test_the_catalogue_is_exported_whole(tmp_path: Path, ending: str) -> None:
         assert openpyxl.load_workbook(file)["データ項目"].max_row == len(catalog.items) + 1
     else:
         assert "education.attendance.absent_days" in file.read_text(encoding="utf-8")
+
+
+def test_show_keeps_what_stands_in_brackets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Regression: rich took the evidence's kind for markup and left it out
+    monkeypatch.setattr("sys.argv", ["kodomo", "catalog", "show", "education.attendance.absent_days"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "[論文] Kearney" in said
+    assert "学校教育法施行規則第25条" in said
+    assert "③分析用" in said
