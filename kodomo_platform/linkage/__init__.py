@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kodomo_platform.linkage.engine import link_records
+from kodomo_platform.linkage.guardians import link_guardians
 from kodomo_platform.linkage.identifiers import load_known_ids, name_clusters, save_ids
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["link_records", "load_known_ids", "metrics", "name_clusters", "save_ids"]
+__all__ = ["link_guardians", "link_records", "load_known_ids", "metrics", "name_clusters", "save_ids"]
 
 
 def metrics(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, float]]:

@@ -91,17 +91,27 @@ def name_clusters(
     rows = con.execute(
         f"""
         with run as (select max(as_of_date) as as_of from cfg.run),
+        -- who is not in the register but lives, by guardian and address, with one household of it, belongs there
+        homes as (
+            select name_match, address_town, address_block, any_value(household_number) as household_number
+            from {identity}
+            where source = '{REGISTER}' and household_number <> '' and left_on is null
+                and name_match is not null and address_block is not null
+            group by all having count(distinct household_number) = 1
+        ),
         phoned as (
             -- a household outside the register: guardian and address, else phone, else surname and address
-            select i.*,
+            select i.* replace (coalesce(nullif(i.household_number, ''), h.household_number) as household_number),
                 case
-                    when guardian_match is not null and address_block is not null
-                        then 'g' || guardian_match || '|' || coalesce(address_town, '') || '|' || address_block
-                    when phone_match is not null then 'p' || phone_match
-                    when surname_match is not null and address_block is not null
-                        then 's' || surname_match || '|' || coalesce(address_town, '') || '|' || address_block
+                    when i.guardian_match is not null and i.address_block is not null
+                        then 'g' || i.guardian_match || '|' || coalesce(i.address_town, '') || '|' || i.address_block
+                    when i.phone_match is not null then 'p' || i.phone_match
+                    when i.surname_match is not null and i.address_block is not null
+                        then 's' || i.surname_match || '|' || coalesce(i.address_town, '') || '|' || i.address_block
                 end as household_text
             from {identity} as i
+            left join homes as h on i.source <> '{REGISTER}' and h.name_match = i.guardian_match
+                and h.address_town is not distinct from i.address_town and h.address_block = i.address_block
         )
         select p.source, p.source_record_id, nullif(p.household_number, '') as household_number, p.household_text,
             p.source <> '{REGISTER}' or case

@@ -29,6 +29,23 @@ _EVIDENCE = (
     "phone_match",
     "guardian_match",
 )
+_GUARDIAN = [
+    *[
+        ("lnk_identity", item)
+        for item in (
+            "household_number",
+            "relationship",
+            "guardian_match",
+            "guardian_kana_match",
+            "name_match",
+            "former_surname_match",
+            "address_town",
+            "address_block",
+            "birth_date",
+        )
+    ],
+    ("lnk_cluster", "child_id"),
+]
 _PYTHON_MODELS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "lnk_edge": {
         **{
@@ -62,6 +79,19 @@ _PYTHON_MODELS: dict[str, dict[str, list[tuple[str, str]]]] = {
         ],
         "source_file_sha256": [("lnk_identity", "_source_file_sha256")],
         "source_row_number": [("lnk_identity", "_row_number")],
+    },
+    "lnk_guardian": {
+        "child_id": [("lnk_cluster", "child_id")],
+        "guardian_id": _GUARDIAN,
+        "basis": _GUARDIAN,
+        "match": _GUARDIAN,
+        "in_register": _GUARDIAN,
+        "register_record": [("lnk_identity", "source_record_id"), *_GUARDIAN],
+        "relationship": [("lnk_identity", "relationship")],
+        "household_id": [("lnk_cluster", "household_id")],
+        "lives_with_child": [("lnk_identity", "household_number"), ("lnk_identity", "left_on")],
+        "named_by": [("lnk_identity", "guardian_match"), ("lnk_cluster", "child_id")],
+        "sources": [("lnk_identity", "source"), ("lnk_identity", "guardian_match")],
     },
 }
 

@@ -33,7 +33,7 @@ def known_child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings
 @dg.asset(
     key="child_ids",
     group_name="linkage",
-    deps=["lnk_crosswalk", "lnk_review_queue", "lnk_metric", "lnk_household"],
+    deps=["lnk_crosswalk", "lnk_review_queue", "lnk_metric", "lnk_household", "lnk_guardian"],
     partitions_def=MUNICIPALITIES,
     owners=OWNERS,
     kinds={"sqlite"},

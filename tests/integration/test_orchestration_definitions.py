@@ -79,7 +79,8 @@ def test_every_dbt_model_has_column_lineage() -> None:
     lineage = column_lineage()
     for source in load_catalog().sources.values():
         assert lineage[source.staging_table].deps_by_column, source.staging_table
-    for model in ("lnk_edge", "lnk_cluster", "lnk_crosswalk", "mart_child", "mart_child_features", "mart_outcome"):
+    linked = ("lnk_edge", "lnk_cluster", "lnk_guardian", "lnk_crosswalk")
+    for model in (*linked, "mart_child", "mart_child_features", "mart_outcome"):
         assert lineage[model].deps_by_column, model
 
 
