@@ -31,35 +31,56 @@ def list_(municipality: Code, as_json: Json = False, home: Home = None) -> None:
         return
     from rich.table import Table
 
-    table = Table(title=f"{len(pairs)} open pairs")
-    for heading in ("pair", "kind", "probability", "sources", "records touched"):
-        table.add_column(heading, no_wrap=heading == "pair")
+    from kodomo_platform.linkage.review import KINDS_JA
+
+    table = Table(title=f"未判断の組 {len(pairs)} / {len(pairs)} open pairs")
+    for heading in ("番号", "種類", "確率", "資料", "影響する記録数"):
+        table.add_column(heading, no_wrap=heading == "番号")
     for pair in pairs:
+        kind = f"{KINDS_JA.get(pair.kind, '')} ({pair.kind})"
         table.add_row(
-            pair.pair_id, pair.kind, f"{pair.probability:.3f}", f"{pair.left[0]} – {pair.right[0]}", str(pair.touches)
+            pair.pair_id, kind, f"{pair.probability:.3f}", f"{pair.left[0]} – {pair.right[0]}", str(pair.touches)
         )
     console().print(table)
 
 
 @app.command()
-def show(pair_id: str, municipality: Code, home: Home = None) -> None:
+def show(
+    pair_id: str,
+    municipality: Code,
+    english: Annotated[bool, typer.Option("--english", help="Evidence in English.")] = False,
+    home: Home = None,
+) -> None:
     """One pair: the evidence in words and the two records side by side (personal data on your screen)."""
     apply_home(home)
     from rich.table import Table
 
-    from kodomo_platform.linkage.review import find, side_by_side, words
+    from kodomo_platform.linkage.review import KINDS_JA, WHY_JA, find, side_by_side, waterfall, words
     from kodomo_platform.warehouse import warehouse
 
     with warehouse(municipality, read_only=True) as con:
         pair = find(con, municipality, pair_id)
         values = side_by_side(con, pair)
+        steps = waterfall(con, pair)
     out = console()
-    out.print(f"{pair.pair_id}  {pair.kind}  probability {pair.probability:.3f}  {pair.evidence.get('why', '')}")
-    for comparison, japanese, english in words(pair.evidence):
-        out.print(f"  {comparison}: {japanese} / {english}")
+    why = pair.evidence.get("why", "")
+    if english:
+        out.print(f"{pair.pair_id}  {pair.kind}  probability {pair.probability:.3f}  {why}")
+        for comparison, _, level in words(pair.evidence):
+            out.print(f"  {comparison}: {level}")
+    else:
+        out.print(
+            f"{pair.pair_id}  {KINDS_JA.get(pair.kind, pair.kind)}  確率 {pair.probability:.3f}  {WHY_JA.get(why, why)}"
+        )
+        chart = Table(title="証拠の内訳 / evidence, step by step")
+        for heading in ("比べたもの", "結果", "重み（ビット）", "意味"):
+            chart.add_column(heading, justify="right" if heading.startswith("重み") else "left")
+        for step, found, bits, strength in steps:
+            chart.add_row(step, found, f"{bits:+.1f}", strength)
+        out.print(chart)
     table = Table()
     for heading in ("", f"{pair.left[0]} {pair.left[1]}", f"{pair.right[0]} {pair.right[1]}"):
-        table.add_column(heading, no_wrap=heading == "pair")
+        table.add_column(heading)
     for row in values:
         table.add_row(*row)
     out.print(table)
@@ -127,3 +148,54 @@ def import_(sheet: Path, municipality: Code, as_json: Json = False, home: Home =
             typer.echo(line, err=True)
     if report.refused:
         raise typer.Exit(1)
+
+
+@app.command()
+def sample(
+    municipality: Code,
+    out: Annotated[Path, typer.Option("--out", help="XLSX to write.")],
+    size: Annotated[int, typer.Option("--size", help="About how many pairs.", min=1)] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same pairs.")] = 1,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Draw a stratified sample of links and non-links to judge: how good the linkage is where no truth is known."""
+    apply_home(home)
+    from kodomo_platform.linkage.sampling import draw_sample
+    from kodomo_platform.warehouse import warehouse
+
+    with warehouse(municipality, read_only=True) as con:
+        strata = draw_sample(con, municipality, out, size=size, seed=seed)
+    if as_json:
+        rows = [{"stratum": row.name, "part": row.part, "pairs": row.size, "drawn": len(row.drawn)} for row in strata]
+        typer.echo(json.dumps({"sheet": str(out), "strata": rows}, ensure_ascii=False, indent=2))
+        return
+    for row in strata:
+        typer.echo(f"  {row.name}: {len(row.drawn)} / {row.size}")
+    typer.echo(f"標本を書き出しました: {out}。判断を記入し、`kodomo review estimate` へ。 / fill in, then estimate")
+
+
+@app.command()
+def estimate(sheet: Path, municipality: Code, as_json: Json = False, home: Home = None) -> None:
+    """Precision and recall with intervals from a judged sample. Changes nothing; `import` also takes the decisions over."""
+    apply_home(home)
+    from kodomo_platform.linkage.sampling import estimate as estimated
+
+    found = estimated(municipality, sheet)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table(title=f"標本 {found.judged} 組（未記入 {found.open}） / judged pairs")
+    for heading in ("層 / stratum", "組 / pairs", "判断 / judged", "同じ人 / same"):
+        table.add_column(heading, justify="left" if heading.startswith("層") else "right")
+    for row in found.strata:
+        table.add_row(row["stratum"], f"{row['pairs']:,}", f"{row['judged']:,}", f"{row['same']:,}")
+    out = console()
+    out.print(table)
+    for name, value, (low, high) in (
+        ("適合率 / precision", found.precision, found.precision_ci95),
+        ("再現率 / recall (before review, among compared pairs)", found.recall, found.recall_ci95),
+    ):
+        out.print(f"{name}: {value:.4f}  95 % [{low:.4f}, {high:.4f}]")

@@ -62,8 +62,9 @@ def _decision(row: Any) -> ReviewDecision:
 def review_decide(code: str, left: Record, right: Record, decision: str, by: str, reason: str) -> ReviewDecision:
     """Record that the two records are the ``same`` person or ``different`` people.
 
-    Deciding the same again changes nothing. Deciding the opposite of a standing decision is refused: the first must be
-    revoked, so that two reviewers cannot overrule each other unseen.
+    Deciding the same again changes nothing. Deciding the opposite of a standing decision is refused, and so is what
+    contradicts several of them together (a is b, b is c, but a is not c): the first must be revoked, so that two
+    reviewers cannot overrule each other unseen.
     """
     require_signature(by, reason)
     if decision not in DECISIONS:
@@ -87,6 +88,7 @@ def review_decide(code: str, left: Record, right: Record, decision: str, by: str
                 action=f"talk to who decided; `kodomo review revoke {identifier}` takes the earlier decision back",
             )
         if row is None:
+            _refuse_contradiction(code, first, second, decision)
             row = models.ReviewDecision.objects.create(
                 municipality=code,
                 pair_id=identifier,
@@ -99,6 +101,41 @@ def review_decide(code: str, left: Record, right: Record, decision: str, by: str
                 reason=reason,
             )
     return _decision(row)
+
+
+def _refuse_contradiction(code: str, left: Record, right: Record, decision: str) -> None:
+    standing = review_decisions(code)
+    group: dict[Record, Record] = {}
+
+    def find(record: Record) -> Record:
+        while record in group:
+            record = group[record]
+        return record
+
+    def join(one: Record, two: Record) -> None:
+        if find(one) != find(two):
+            group[find(one)] = find(two)
+
+    for known in standing:
+        if known.decision == "same":
+            join(known.left, known.right)
+    if decision == "different":
+        contradicts = find(left) == find(right)
+    else:
+        join(left, right)
+        contradicts = any(
+            find(known.left) == find(known.right) == find(left) for known in standing if known.decision == "different"
+        )
+    if contradicts:
+        touching = [
+            known.pair_id for known in standing if find(known.left) == find(left) or find(known.right) == find(left)
+        ]
+        raise OperationsError(
+            "this decision contradicts earlier ones taken together",
+            where=f"pair {pair_id(left, right)}",
+            expected=f"something that fits with {', '.join(touching[:10])}",
+            action="talk to who decided; `kodomo review revoke PAIR` takes an earlier decision back",
+        )
 
 
 def review_revoke(code: str, identifier: str, by: str, reason: str) -> ReviewDecision:

@@ -191,7 +191,7 @@ def test_review_sheet_goes_round(house: House, tmp_path: Path) -> None:
     sheet = tmp_path / "review.xlsx"
     assert export_sheet(house.con, CODE, sheet) == 2
     book = load_workbook(sheet)
-    for column, value in (("N", "different"), ("O", "甲"), ("P", "兄の番号")):
+    for column, value in (("M", "別人"), ("N", "甲"), ("O", "兄の番号")):
         book.active[f"{column}3"] = value
     book.save(sheet)
     book.close()
@@ -203,7 +203,7 @@ def test_review_sheet_goes_round(house: House, tmp_path: Path) -> None:
     with pytest.raises(LinkageError, match="another municipality"):
         import_sheet("132071", sheet)
     book = load_workbook(sheet)
-    book.active["G4"] = "2"
+    book.active["H4"] = "2"
     book.save(sheet)
     book.close()
     with pytest.raises(LinkageError, match="row 4: altered"):
