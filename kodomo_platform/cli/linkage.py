@@ -54,6 +54,42 @@ def undo(
 
 
 @app.command()
+def watch(
+    municipality: Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")],
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Shares, cluster sizes, backlog and contradictions of the last run, its limits, and how they went from run to run."""
+    apply_home(home)
+    from kodomo_platform.errors import LinkageError
+    from kodomo_platform.linkage.watch import CHECKS, judge, read_metrics, trend
+    from kodomo_platform.settings import get_settings
+    from kodomo_platform.warehouse import warehouse
+
+    if not get_settings().warehouse(municipality).exists():
+        raise LinkageError(
+            "this municipality was not linked here",
+            where=f"municipality {municipality}",
+            action=f"`kodomo run --municipality {municipality}` first",
+        )
+    with warehouse(municipality, read_only=True) as con:
+        metrics = read_metrics(con)
+        findings, history = judge(metrics), trend(con)
+    if as_json:
+        rows = [
+            {"metric": metric, "source": source, "value": value} for (metric, source), value in sorted(metrics.items())
+        ]
+        content = {"metrics": rows, "checks": [dataclasses.asdict(finding) for finding in findings]}
+        typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+        return
+    for finding in findings:
+        typer.echo(
+            f"{finding.outcome:8} {finding.found:g} (limit {finding.limit:g}) {CHECKS[finding.check]} {finding.source}"
+        )
+    typer.echo(history)
+
+
+@app.command()
 def train(
     municipality: Annotated[
         list[str], typer.Option("--municipality", "-m", help="Linked municipalities to learn from.")

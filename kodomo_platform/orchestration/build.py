@@ -47,6 +47,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             quality.layer_checks("staging", staging),
             quality.layer_checks("marts", linked),
             quality.layer_checks("scores", ["risk_scores"]),
+            linkage.linkage_checks,
             scoring.retirement_proposals,
         ],
         jobs=[jobs.MUNICIPALITY_RUN, jobs.TRAINING, jobs.LINKAGE_TRAINING, jobs.SCORING],

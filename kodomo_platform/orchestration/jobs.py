@@ -69,6 +69,23 @@ def municipality_schedule(code: str) -> dg.ScheduleDefinition:
     return run
 
 
+@dg.schedule(
+    name="linkage_training_yearly",
+    cron_schedule="0 3 10 4 *",
+    execution_timezone="Asia/Tokyo",
+    job=LINKAGE_TRAINING,
+    description="名寄せモデルの候補を年に一度（年度初めの異動が落ち着く4月）学習します。承認は人が行います。\n\n"
+    "A candidate for each municipality's linkage model once a year, when the moves of the new school year are in; a person "
+    "approves.",
+)
+def linkage_training_yearly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    codes = context.instance.get_dynamic_partitions(str(MUNICIPALITIES.name))
+    if not codes:
+        yield dg.SkipReason("no municipality is onboarded: run `kodomo onboard`")
+    for code in codes:
+        yield dg.RunRequest(run_key=f"{code}:{context.scheduled_execution_time.isoformat()}", partition_key=code)
+
+
 def fingerprint(folder: Path) -> str:
     """16 hex digits that change when a file in ``folder`` is added, replaced or touched (names never leave it)."""
     digest = hashlib.sha256()
@@ -106,5 +123,5 @@ def new_extracts(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest 
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
-    """One schedule per municipality that is known when the code location loads."""
-    return [municipality_schedule(code) for code in municipality_codes()]
+    """One schedule per municipality that is known when the code location loads, and the linkage model's yearly one."""
+    return [*(municipality_schedule(code) for code in municipality_codes()), linkage_training_yearly]

@@ -1,7 +1,12 @@
-"""Assets around linkage: ids known before it, ids kept after it."""
+"""Assets around linkage: ids known before it, ids kept after it; checks on what it found."""
+
+import warnings
+from collections.abc import Iterator
 
 import dagster as dg
+from dagster import PreviewWarning
 
+from kodomo_platform.linkage.watch import BLOCKING, CHECKS
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
@@ -43,6 +48,7 @@ def known_child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings
 @retried
 def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.linkage import save_ids
+    from kodomo_platform.linkage.watch import keep_history, read_metrics, trend
     from kodomo_platform.orchestration.charts import share_chart
 
     municipality = partition_municipality(context)
@@ -54,8 +60,15 @@ def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> d
         ).fetchall()
         queue = con.execute("select count(*) from linkage.lnk_review_queue").fetchone()
         model = con.execute("select version, sha256 from linkage.lnk_model").fetchone() or ("", "")
+        keep_history(con, context.run_id, as_of)
+        watched = {metric: value for (metric, source), value in read_metrics(con).items() if not source}
+        counted = con.execute("select metric, value from linkage.lnk_run_count").fetchall()
+        history = trend(con)
     return dg.MaterializeResult(
         metadata={
+            **watched,
+            **dict(counted),
+            "trend": dg.MetadataValue.md(history),
             **{name: value for name, value in vars(report).items() if isinstance(value, int | str)},
             **{f"linked_by_{method}": count for method, count in methods},
             "review_queue": queue[0] if queue else 0,
@@ -64,6 +77,35 @@ def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> d
             "linked_by_method": dg.MetadataValue.md(share_chart(dict(methods))),
         }
     )
+
+
+with warnings.catch_warnings():
+    # partitioned checks are "preview" in this version, pinned and tested here
+    warnings.simplefilter("ignore", PreviewWarning)
+    _SPECS = [
+        dg.AssetCheckSpec(
+            name=name, asset="lnk_metric", blocking=name in BLOCKING, partitions_def=MUNICIPALITIES, description=said
+        )
+        for name, said in CHECKS.items()
+    ]
+
+
+@dg.multi_asset_check(name="linkage_checks", specs=_SPECS)
+def linkage_checks(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
+    """Contradictions stop the run before any id is kept; the rest is told."""
+    from kodomo_platform.linkage.watch import CRITICAL, PASSED, former_metrics, judge, read_metrics
+
+    municipality = partition_municipality(context)
+    with warehouse(municipality.code) as con:
+        findings = judge(read_metrics(con), former_metrics(con, context.run.run_id))
+    for finding in findings:
+        yield dg.AssetCheckResult(
+            asset_key="lnk_metric",
+            check_name=finding.check,
+            passed=finding.outcome == PASSED,
+            severity=dg.AssetCheckSeverity.ERROR if finding.outcome == CRITICAL else dg.AssetCheckSeverity.WARN,
+            metadata={"found": finding.found, "limit": finding.limit, "source": finding.source},
+        )
 
 
 @dg.asset(

@@ -90,6 +90,32 @@ def test_each_municipality_has_the_schedule_of_its_file(definitions: dg.Definiti
         assert schedule.cron_schedule == load_municipality(code).schedule.cron
 
 
+def test_the_linkage_model_is_trained_once_a_year_where_a_municipality_is_onboarded(
+    tmp_path: Path, definitions: dg.Definitions
+) -> None:
+    schedule = definitions.resolve_schedule_def("linkage_training_yearly")
+    assert (schedule.cron_schedule, schedule.job_name) == ("0 3 10 4 *", "linkage_training")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        moment = dt.datetime(2026, 4, 10, tzinfo=dt.UTC)
+        context = dg.build_schedule_context(
+            instance, scheduled_execution_time=moment, repository_def=definitions.get_repository_def()
+        )
+        assert schedule.evaluate_tick(context).skip_message
+        instance.add_dynamic_partitions(str(MUNICIPALITIES.name), [CODE])
+        tick = schedule.evaluate_tick(context)
+        assert [request.partition_key for request in tick.run_requests or []] == [CODE]
+
+
+def test_contradictions_in_the_links_stop_a_run_before_ids_are_kept(definitions: dg.Definitions) -> None:
+    from kodomo_platform.linkage.watch import BLOCKING, CHECKS
+
+    graph = definitions.resolve_asset_graph()
+    for name in CHECKS:
+        check = graph.get_check_spec(dg.AssetCheckKey(dg.AssetKey("lnk_metric"), name))
+        assert check.blocking == (name in BLOCKING), name
+    assert dg.AssetKey("lnk_metric") in graph.get(dg.AssetKey("child_ids")).parent_keys
+
+
 def test_a_schedule_of_a_municipality_not_onboarded_skips_and_says_what_to_do(
     tmp_path: Path, definitions: dg.Definitions
 ) -> None:

@@ -18,14 +18,45 @@ with records as (
     where lnk_cluster.child_id is not null
 ),
 
+-- a link that a number, a return to the register or a person vouches for
+vouched as (
+    select
+        lnk_cluster.child_id,
+        count(*) filter (where lnk_edge.kind in ('register_return', 'review')) as returns,
+        count(*) filter (where lnk_edge.kind in ('number', 'review')) as vouched
+    from {{ ref('lnk_edge') }} as lnk_edge
+    inner join {{ ref('lnk_cluster') }} as lnk_cluster
+        on
+            lnk_edge.left_source = lnk_cluster.source
+            and lnk_edge.left_record = lnk_cluster.source_record_id
+    where lnk_edge.outcome = 'link' and lnk_cluster.child_id is not null
+    group by lnk_cluster.child_id
+),
+
 per_child as (
     select
         records.child_id,
         count(*) as size,
         count(distinct records.register_number) as register_records,
-        count(distinct year(records.birth_date)) as birth_years
+        count(distinct year(records.birth_date)) as birth_years,
+        coalesce(any_value(vouched.returns), 0) as returns,
+        coalesce(any_value(vouched.vouched), 0) as vouched
     from records
+    left join vouched on records.child_id = vouched.child_id
     group by records.child_id
+),
+
+-- sources that hold a child once: a second record by likeness alone is for a person to look at
+second_records as (
+    select
+        records.source,
+        records.child_id,
+        count(*) as size,
+        count(*) filter (where records.match_method in ('number', 'review')) as vouched
+    from records
+    where records.source in ('education.enrolment', 'childcare.enrolment')
+    group by records.source, records.child_id
+    having count(*) > 1
 ),
 
 final as (
@@ -95,6 +126,39 @@ final as (
         '',
         (count(*) filter (where per_child.register_records > 1))::double
     from per_child
+    union all
+    select
+        'clusters_with_two_numbers_unexplained',
+        '',
+        (count(*) filter (where per_child.register_records - 1 > per_child.returns))::double
+    from per_child
+    union all
+    select
+        'clusters_with_two_birth_years_unexplained',
+        '',
+        (count(*) filter (where per_child.birth_years > 1 and per_child.vouched = 0))::double
+    from per_child
+    union all
+    select
+        'clusters_with_second_record',
+        second_records.source,
+        count(*)::double
+    from second_records
+    group by second_records.source
+    union all
+    select
+        'clusters_with_second_record_unexplained',
+        second_records.source,
+        (count(*) filter (where second_records.vouched < second_records.size - 1))::double
+    from second_records
+    group by second_records.source
+    union all
+    select
+        'clusters_of_size_' || case when per_child.size >= 8 then '8_or_more' else per_child.size::varchar end,
+        '',
+        count(*)::double
+    from per_child
+    group by case when per_child.size >= 8 then '8_or_more' else per_child.size::varchar end
     union all
     select
         'clusters_with_two_birth_years',

@@ -1,0 +1,174 @@
+"""What to watch after a run: limits on `linkage.lnk_metric`, and how the metrics went from run to run.
+
+Some contradictions must never be published: they stop the run. Others are frequent enough in honest data (a wrong year
+of birth under the right number, a pupil of two schools) that a few are only told; many mean that something broke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+Metrics = Mapping[tuple[str, str], float]
+CRITICAL, WARNING, PASSED = "critical", "warning", "passed"
+_HISTORY = "linkage.lnk_metric_history"
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_TREND_RUNS = 12
+
+# a few contradictions of these kinds are told, more stop the run: so many, or this share of children
+_FEW, _FEW_SHARE = 2, 0.001
+# open questions beyond this share of records are more than an office can work through
+BACKLOG_SHARE = 0.015
+# a source that lost this much of its linked share since the last run changed somehow
+SHARE_LOST = 0.05
+LARGEST_CLUSTER = 12
+IDS_CHANGED_SHARE = 0.01
+
+CHECKS = {
+    "two_resident_numbers": "宛名番号の異なる記録が一人にまとめられていないこと / no child of two resident numbers unless a return "
+    "to the register or a person says so",
+    "two_birth_years": "生年の異なる記録が、番号や人の判断なしに一人にまとめられていないこと / no child of two birth years that neither "
+    "number nor person vouches for",
+    "second_record": "重複のない資料の記録が、似ているだけで二つ結ばれていないこと / no second record of a duplicate-free source by "
+    "likeness alone",
+    "largest_cluster": "一人にまとめられた記録が多すぎないこと / no child of implausibly many records",
+    "linked_share": "資料ごとの名寄せ率が前回より大きく下がっていないこと / no source lost much of its linked share",
+    "review_backlog": "人の判断を待つ組がたまりすぎていないこと / the review queue can be worked through",
+    "ids_changed": "前回からIDの変わった記録が多すぎないこと / few ids changed since the last run",
+}  # fmt: skip
+BLOCKING = ("two_resident_numbers", "two_birth_years", "second_record")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was counted, the limits, and what follows."""
+
+    check: str
+    outcome: str  # passed | warning | critical
+    found: float
+    limit: float
+    source: str = ""
+
+
+def read_metrics(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], float]:
+    """(metric, source or '') → value, of the last run."""
+    return {
+        (str(metric), str(source)): float(value)
+        for metric, source, value in con.execute("select metric, source, value from linkage.lnk_metric").fetchall()
+    }
+
+
+def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
+    """Every check of `CHECKS` once, the worst source standing for all; ``before``: the metrics of the former run."""
+    children = metrics.get(("children", ""), 0.0)
+    records = sum(value for (metric, _), value in metrics.items() if metric == "records")
+    few = max(_FEW, _FEW_SHARE * children)
+
+    def graded(check: str, found: float, critical: float, source: str = "") -> Finding:
+        outcome = CRITICAL if found > critical else WARNING if found > 0 else PASSED
+        return Finding(check, outcome, found, critical, source)
+
+    def warned(check: str, found: float, limit: float, source: str = "") -> Finding:
+        return Finding(check, WARNING if found > limit else PASSED, found, limit, source)
+
+    second = max(
+        ((value, source) for (metric, source), value in metrics.items()
+         if metric == "clusters_with_second_record_unexplained"),
+        default=(0.0, ""),
+    )  # fmt: skip
+    lost = max(
+        ((before[(metric, source)] - value, source) for (metric, source), value in metrics.items()
+         if metric == "share_linked" and (metric, source) in before),
+        default=(0.0, ""),
+    ) if before else (0.0, "")  # fmt: skip
+    known = metrics.get(("ids_known_before", ""), 0.0)
+    return [
+        graded("two_resident_numbers", metrics.get(("clusters_with_two_numbers_unexplained", ""), 0.0), 0),
+        graded("two_birth_years", metrics.get(("clusters_with_two_birth_years_unexplained", ""), 0.0), few),
+        graded("second_record", second[0], few, second[1]),
+        warned("largest_cluster", metrics.get(("largest_cluster", ""), 0.0), LARGEST_CLUSTER),
+        warned("linked_share", lost[0], SHARE_LOST, lost[1]),
+        warned("review_backlog", metrics.get(("review_queue", ""), 0.0), max(5.0, BACKLOG_SHARE * records)),
+        warned("ids_changed", metrics.get(("ids_changed", ""), 0.0), max(5.0, IDS_CHANGED_SHARE * known)),
+    ]
+
+
+def keep_history(con: duckdb.DuckDBPyConnection, run_id: str, as_of: date) -> None:
+    """Add this run's metrics to the warehouse's history; a run that is repeated replaces its own."""
+    con.execute(
+        f"create table if not exists {_HISTORY} (place bigint, run_id varchar, as_of_date date, metric varchar, "
+        "source varchar, value double)"
+    )
+    con.execute(f"delete from {_HISTORY} where run_id = ?", [run_id])
+    con.execute(
+        f"insert into {_HISTORY} select (select coalesce(max(place), 0) + 1 from {_HISTORY}), ?, ?, metric, source, value "
+        "from linkage.lnk_metric",
+        [run_id, as_of],
+    )
+
+
+def former_metrics(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[tuple[str, str], float] | None:
+    """The metrics of the run before ``run_id``; None when there was none."""
+    if not _has_history(con):
+        return None
+    rows = con.execute(
+        f"select metric, source, value from {_HISTORY} where place = "
+        f"(select max(place) from {_HISTORY} where run_id <> ?)",
+        [run_id],
+    ).fetchall()
+    return {(str(metric), str(source)): float(value) for metric, source, value in rows} or None
+
+
+def _has_history(con: duckdb.DuckDBPyConnection) -> bool:
+    (there,) = con.execute(
+        "select count(*) from information_schema.tables where table_schema = 'linkage' "
+        "and table_name = 'lnk_metric_history'"
+    ).fetchone() or (0,)
+    return bool(there)
+
+
+def sparkline(values: list[float]) -> str:
+    """A bar per value, the highest full."""
+    top = max(values, default=0.0)
+    return "".join(_BLOCKS[round((len(_BLOCKS) - 1) * value / top)] if top > 0 else _BLOCKS[0] for value in values)
+
+
+def trend(con: duckdb.DuckDBPyConnection) -> str:
+    """The last runs as a Markdown table: a line per metric, from the oldest to the newest; no value of any person."""
+    if not _has_history(con):
+        return ""
+    runs = [
+        (int(place), str(day))
+        for place, day in con.execute(
+            f"select place, max(as_of_date) from {_HISTORY} group by place order by place desc limit {_TREND_RUNS}"
+        ).fetchall()
+    ][::-1]
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for place, metric, source, value in con.execute(
+        f"select place, metric, source, value from {_HISTORY} where place >= ?", [runs[0][0] if runs else 0]
+    ).fetchall():
+        found.setdefault((str(metric), str(source)), {})[int(place)] = float(value)
+    shown = [
+        key
+        for key in sorted(found)
+        if key[0] in {"children", "review_queue", "ids_changed", "largest_cluster", "share_linked"}
+        or key[0].startswith(("share_with", "records_", "clusters_with"))
+    ]
+    lines = [
+        f"| 指標 | 資料 | 推移（{runs[0][1]}–{runs[-1][1]}、{len(runs)}回） | 前回 | 今回 |",
+        "|---|---|---|--:|--:|",
+    ]
+    for metric, source in shown:
+        values = [found[(metric, source)].get(place, 0.0) for place, _ in runs]
+        before = _number(values[-2]) if len(values) > 1 else ""
+        lines.append(f"| {metric} | {source} | {sparkline(values)} | {before} | {_number(values[-1])} |")
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4f}"

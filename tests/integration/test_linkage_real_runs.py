@@ -1,0 +1,94 @@
+"""Ids through real runs: two deliveries, Dagster and dbt between them; names, homes and sources change, ids do not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from kodomo_platform.linkage import link_records
+from kodomo_platform.settings import use_home
+
+CODE = "343021"
+KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")]
+
+
+def kodomo(home: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*KODOMO, *arguments], env=os.environ | {"KODOMO_HOME": str(home)}, capture_output=True, text=True, timeout=560,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def register(warehouse: Path) -> dict[str, tuple[str, str, str]]:
+    """Register record → (child id, surname, home) of the last run."""
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+        return {
+            record: (child, surname, home)
+            for record, child, surname, home in con.execute(
+                "select c.source_record_id, c.child_id, i.surname_match, i.address_match from linkage.lnk_cluster as c "
+                "join linkage.lnk_identity as i using (source, source_record_id) "
+                "where c.source = 'resident.register' and c.child_id is not null"
+            ).fetchall()
+        }
+
+
+def test_an_id_survives_a_surname_change_a_move_and_a_new_source(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    use_home(home)
+    landing, aside = home / "landing" / CODE, tmp_path / "aside"
+    kodomo(
+        home,
+        *("synth", "--municipality", CODE, "--children", "250", "--months", "13", "--seed", "5", "--extracts", "13"),
+        *("--out", str(home / "landing"), "--truth", str(home / "truth" / CODE)),
+    )
+    days = sorted(folder.name for folder in landing.iterdir())
+    aside.mkdir()
+    for day in days[1:]:
+        shutil.move(landing / day, aside / day)
+    # the school register comes later: a new source for every pupil
+    for path in (landing / days[0]).glob("GAKUREI_*"):
+        path.unlink()
+    kodomo(home, "run", "--municipality", CODE)
+    warehouse = home / "warehouse" / f"{CODE}.duckdb"
+    before = register(warehouse)
+    shutil.move(aside / days[-1], landing / days[-1])
+    kodomo(home, "run", "--municipality", CODE)
+    after = register(warehouse)
+    both = before.keys() & after.keys()
+    assert len(both) > 200
+    surname = {record for record in both if before[record][1] != after[record][1]}
+    moved = {record for record in both if before[record][2] != after[record][2]}
+    assert surname
+    assert moved
+    # who changed name, home or both is the same child, at school too; every id that is gone is gone with a reason
+    assert {record for record in both if before[record][0] != after[record][0]} == set()
+    with duckdb.connect(str(warehouse)) as con:
+        at_school = dict(
+            con.execute(
+                "select i.resident_number, c.child_id from linkage.lnk_cluster as c "
+                "join linkage.lnk_identity as i using (source, source_record_id) "
+                "where c.source = 'education.enrolment' and c.match_method = 'number'"
+            ).fetchall()
+        )
+        assert len(at_school.keys() & (surname | moved)) > 0
+        assert all(at_school[record] == after[record][0] for record in at_school.keys() & both)
+        # the second run compared what was new and changed, and links as a full one would
+        counted = dict(con.execute("select metric, value from linkage.lnk_run_count").fetchall())
+        assert counted["records_compared_before"] > 0
+        kept = con.execute("from linkage.lnk_edge order by pair_id").fetchall()
+        con.execute("delete from linkage.lnk_memory_stamp")
+        con.register("again", link_records(con))
+        assert con.execute("from again order by pair_id").fetchall() == kept
+    told = json.loads(kodomo(home, "linkage", "history", before[min(surname)][0], "--json"))
+    assert (told["status"], told["events"]) == ("active", [])
+    assert {record["source"] for record in told["records"]} >= {"resident.register"}
