@@ -120,6 +120,34 @@ def revoke(pair_id: str, municipality: Code, by: By, reason: Reason, home: Home 
 
 
 @app.command()
+def history(
+    municipality: Code,
+    pair_id: Annotated[str | None, typer.Argument(help="One pair; default: all.")] = None,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Who decided what, when and why, newest first; decisions that were taken back too."""
+    apply_home(home)
+    from kodomo_platform import operations
+
+    decisions = operations.review_history(municipality, pair_id)
+    if as_json:
+        rows = [dataclasses.asdict(decision) for decision in decisions]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
+        return
+    for decision in decisions:
+        word = {"same": "同じ", "different": "別人"}[decision.decision]
+        back = (
+            f"（{decision.revoked_at:%Y-%m-%d} {decision.revoked_by} 取消：{decision.revoke_reason}）"
+            if decision.revoked_at
+            else ""
+        )
+        typer.echo(f"{decision.pair_id} {word} {decision.decided_at:%Y-%m-%d} {decision.by}：{decision.reason}{back}")
+    if not decisions:
+        typer.echo("判断はまだありません / nothing was decided yet")
+
+
+@app.command()
 def export(
     municipality: Code, out: Annotated[Path, typer.Option("--out", help="XLSX to write.")], home: Home = None
 ) -> None:

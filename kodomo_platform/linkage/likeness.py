@@ -59,17 +59,11 @@ def likeness_pairs(
         f"select {columns}, list_sort(guardians) as guardians from lnk_compared order by rid"
     )
     stamp = _fingerprint(model, threshold)
-    # to_json and not a cast: two different records never have one text
-    con.execute(
-        "create or replace temp table lnk_content as select s.rid, p.source, p.source_record_id, "
-        "md5_number(to_json(struct_pack("
-        + ", ".join(f"{name} := s.{name}" for name in dict.fromkeys(SPLINK_COLUMNS) if name != "rid")
-        + "))::varchar) as content from lnk_splink_right as s join lnk_prepared as p using (rid)"
-    )
+    _take_fingerprints(con)
     if remember and _remembered(con, stamp):
         con.execute(
             f"create or replace temp table lnk_seen as select c.rid, m.seq from lnk_content as c join {_RECORDS} as m "
-            "on m.source = c.source and m.source_record_id = c.source_record_id and m.content = c.content"
+            "on m.source = c.source and m.source_record_id = c.source_record_id and m.one = c.one and m.two = c.two"
         )
     else:
         con.execute("create or replace temp table lnk_seen (rid integer, seq bigint)")
@@ -85,6 +79,20 @@ def likeness_pairs(
     for table in ("lnk_splink_right", "lnk_content", "lnk_seen", "lnk_candidate"):
         con.execute(f"drop table if exists {table}")
     return pairs, counts
+
+
+def _take_fingerprints(con: duckdb.DuckDBPyConnection) -> None:
+    """Temporary table ``lnk_content``: every record and two 64-bit hashes of all that blocking and comparing read of it.
+
+    The second is taken of other texts than the first, so that what collides in one does not in the other.
+    """
+    kinds = {str(row[0]): str(row[1]) for row in con.execute("describe lnk_splink_right").fetchall() if row[0] != "rid"}
+    one = ", ".join(f"s.{name}" for name in kinds)
+    two = ", ".join(f"'|' || s.{name}" if kind == "VARCHAR" else f"s.{name}" for name, kind in kinds.items())
+    con.execute(
+        "create or replace temp table lnk_content as select s.rid, p.source, p.source_record_id, "
+        f"hash({one}) as one, hash({two}) as two from lnk_splink_right as s join lnk_prepared as p using (rid)"
+    )
 
 
 def _fingerprint(model: LinkageModel, threshold: float) -> str:
@@ -119,7 +127,7 @@ def _start_memory(con: duckdb.DuckDBPyConnection, stamp: str) -> bool:
     con.execute("create schema if not exists linkage")
     con.execute(f"create or replace table {_MEMORY} (left_seq bigint, right_seq bigint, most double, {levels})")
     con.execute(
-        f"create or replace table {_RECORDS} (seq bigint, source varchar, source_record_id varchar, content hugeint)"
+        f"create or replace table {_RECORDS} (seq bigint, source varchar, source_record_id varchar, one ubigint, two ubigint)"
     )
     con.execute(f"create or replace table {_STAMP} as select '{stamp}' as stamp")
     return True
@@ -206,7 +214,7 @@ def _keep(con: duckdb.DuckDBPyConnection) -> None:
         "join lnk_numbered as l on l.rid = c.rid_l join lnk_numbered as r on r.rid = c.rid_r"
     )
     con.execute(
-        f"create or replace table {_RECORDS} as select seq, source, source_record_id, content from lnk_numbered"
+        f"create or replace table {_RECORDS} as select seq, source, source_record_id, one, two from lnk_numbered"
     )
     con.execute(f"insert into {_STAMP} values (?)", list(stamp or ("",)))
     con.execute("drop table lnk_numbered")

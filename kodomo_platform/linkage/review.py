@@ -39,6 +39,10 @@ _SHOWN = {
     "birth_date": "生年月日", "birth_date__precision": "生年月日の確かさ", "resident_number": "宛名番号",
     "address_match": "住所", "phone_match": "電話", "guardian_match": "保護者",
 }  # fmt: skip
+_VALUES_JA = {
+    "sex": {"female": "女", "male": "男", "unknown": "不明"},
+    "birth_date__precision": {"day": "日まで", "month": "月まで", "year": "年まで", "unknown": "不明"},
+}  # fmt: skip
 _DECISIONS_JA = {"同じ": "same", "別人": "different"}
 KINDS_JA = {
     "conflict": "番号の食い違い", "register_duplicate": "住民記録の重複の疑い", "probabilistic": "似ている記録",
@@ -160,9 +164,13 @@ def side_by_side(con: duckdb.DuckDBPyConnection, pair: QueuedPair) -> list[tuple
             [source, record],
         ).fetchone()
         sides.append(row or (None,) * len(_SHOWN))
+
+    def shown(item: str, value: Any) -> str:
+        return "" if value is None else _VALUES_JA.get(item, {}).get(str(value), str(value))
+
     return [
-        (item, "" if left is None else str(left), "" if right is None else str(right))
-        for item, left, right in zip(_SHOWN.values(), *sides, strict=True)
+        (label, shown(item, left), shown(item, right))
+        for (item, label), left, right in zip(_SHOWN.items(), *sides, strict=True)
     ]
 
 

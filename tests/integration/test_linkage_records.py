@@ -208,3 +208,18 @@ def test_review_sheet_goes_round(house: House, tmp_path: Path) -> None:
     book.close()
     with pytest.raises(LinkageError, match="row 4: altered"):
         import_sheet(CODE, sheet)
+
+
+def test_a_record_that_belongs_to_another_child_after_all_is_a_correction(house: House) -> None:
+    sister = person(REGISTER, "2", given="華子", household_number="H1", birth_date=date(2015, 5, 5))
+    before = house.run(person(REGISTER, "1"), sister, person(SCHOOL, "s1", resident_number="1"))
+    # the school had put the wrong child's name and number into the row
+    after = house.run(
+        person(REGISTER, "1"), sister, person(SCHOOL, "s1", given="華子", resident_number="2"), run_id="r2"
+    )
+    assert before[(SCHOOL, "s1")] == before[(REGISTER, "1")]
+    assert after[(SCHOOL, "s1")] == after[(REGISTER, "2")] == before[(REGISTER, "2")]
+    assert house.report.events == {"corrected": 1}
+    (event,) = operations.child_history(before[(REGISTER, "1")]).events
+    assert (event.kind, event.records, event.run_id) == ("corrected", ((SCHOOL, "s1"),), "r2")
+    assert event.reason
