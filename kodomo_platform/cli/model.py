@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from kodomo_platform.cli.lineage import Language
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
 
@@ -21,24 +22,23 @@ Version = Annotated[str | None, typer.Option("--version", help="Version (default
 By = Annotated[str, typer.Option("--by", help="Who decides.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 
-_SHOWN = (
-    "auc",
-    "auc_low",
-    "auc_high",
-    "average_precision",
-    "brier",
-    "ece",
-    "precision_at_capacity",
-    "precision_at_capacity_low",
-    "precision_at_capacity_high",
-    "recall_at_capacity",
-    "lift_at_capacity",
-    "visits_per_outcome",
-    "baseline.last_list.precision_at_capacity",
-    "next_school_year.auc",
-    "flagged_new_to_watchers",
-    "rank_correlation",
-    "drift_psi",
+Lang = Annotated[Language, typer.Option("--lang", help="Language of what is printed.")]
+
+# What a reviewer compares beside the measures of the card: metric, label.
+_BESIDE = (
+    ("baseline.criteria.precision_at_capacity", "判定基準だけの適合率", "Precision of the criteria alone"),
+    ("baseline.last_list.precision_at_capacity", "去年の名簿の適合率", "Precision of last year's list"),
+    ("baseline.prevalence.precision_at_capacity", "全体の割合", "Share of all children"),
+    ("next_school_year.auc", "次の学年度のAUC", "AUC on the next school year"),
+    ("next_school_year.precision_at_capacity", "次の学年度の適合率", "Precision on the next school year"),
+    ("flagged_new_to_watchers", "見守る人がまだ知らない割合", "Share new to those who watch"),
+    ("rank_correlation", "順位の安定（順位相関）", "Stability of ranks (correlation)"),
+    ("list_kept", "名簿に残る割合", "Share of the list that stays"),
+    ("drift_psi", "分布の差（PSI）", "Drift (PSI)"),
+    ("expert_cases_passed", "専門家の事例の合格", "Expert cases passed"),
+    ("expert_cases_severe_low", "深刻な事例を低く判定", "Severe cases scored low"),
+    ("groups.biased", "差のある集団", "Groups with a gap"),
+    ("groups.cannot_be_judged", "差を判断できない集団", "Groups that cannot be judged"),
 )
 
 
@@ -71,25 +71,72 @@ def list_models(municipality: Municipality, theme: str | None = None, as_json: J
 
 
 @app.command()
-def review(municipality: Municipality, theme: Theme, as_json: Json = False, home: Home = None) -> None:
-    """Champion and challenger side by side."""
+def review(
+    municipality: Municipality, theme: Theme, lang: Lang = Language.ja, as_json: Json = False, home: Home = None
+) -> None:
+    """Champion and challenger side by side, each measure with its 90 % interval."""
     apply_home(home)
+    from kodomo_platform.scoring import load_themes
+    from kodomo_platform.scoring.model_card import CANDIDATES, MEASURES, source_name
     from kodomo_platform.scoring.review import review as compare
 
-    champion, challenger = compare(municipality, theme)
+    pair = compare(municipality, theme)
     if as_json:
-        _out({name: row and asdict(row) for name, row in (("champion", champion), ("challenger", challenger))})
+        _out({name: row and asdict(row) for name, row in zip(("champion", "challenger"), pair, strict=True)})
         return
-    table = Table("", "champion (approved)", "challenger")
-    pair = (champion, challenger)
-    table.add_row("version", *(f"{row.version} ({row.candidate})" if row else "none: criteria alone" for row in pair))
-    table.add_row("as of", *(row.as_of_date if row else "" for row in pair))
-    for name in _SHOWN:
-        table.add_row(name, *(f"{row.metrics[name]:.4f}" if row and name in row.metrics else "" for row in pair))
-    for name in sorted({key for row in pair if row for key in row.metrics if key.startswith("masked_brier.")}):
-        table.add_row(name, *(f"{row.metrics[name]:.4f}" if row and name in row.metrics else "" for row in pair))
-    table.add_row("floor", *(row.floor if row else "" for row in pair))
-    console().print(table)
+    ja = lang is Language.ja
+    label = load_themes()[theme].label_ja if ja else load_themes()[theme].label_en
+    out = console()
+    out.print(f"{municipality} {theme} {label}", markup=False)
+    if pair[0] is None:
+        out.print(
+            "承認されたモデルはありません：判定基準だけで判定しています"
+            if ja
+            else "no model is approved: criteria alone score"
+        )
+    table = Table(
+        *(("", "いま使うモデル（承認済み）", "新しい候補") if ja else ("", "champion (approved)", "challenger"))
+    )
+    none = "なし" if ja else "none"
+    table.add_row("版" if ja else "version", *(row.version if row else none for row in pair))
+    table.add_row("候補" if ja else "candidate", *(CANDIDATES[row.candidate][not ja] if row else "" for row in pair))
+    table.add_row("基準日" if ja else "as of", *(row.as_of_date if row else "" for row in pair))
+    table.add_section()
+    for name, labels in MEASURES.items():
+        table.add_row(labels[not ja], *(_with_interval(row.metrics, name) if row else "" for row in pair))
+    table.add_section()
+    for name, japanese, in_english in _BESIDE:
+        table.add_row(
+            japanese if ja else in_english, *(_with_interval(row.metrics, name) if row else "" for row in pair)
+        )
+    table.add_section()
+    prefix = "masked_brier."
+    for name in sorted({key for row in pair if row for key in row.metrics if key.startswith(prefix)}):
+        source = name.removeprefix(prefix)
+        said = f"{source_name(source)}が欠けたときのBrier" if ja else f"Brier without {source}"
+        table.add_row(said, *(_with_interval(row.metrics, name) if row else "" for row in pair))
+    out.print(table)
+    for title, row in zip(("いま使うモデル", "新しい候補") if ja else ("champion", "challenger"), pair, strict=True):
+        if row is None:
+            continue
+        met = ("満たす" if ja else "met") if row.meets_floor else row.floor.removeprefix("broken: ")
+        out.print(f"{title} {'公開の下限' if ja else 'floor'}: {met}", markup=False)
+        out.print(f"{title} MLflow run {row.run_id}, SHA-256 {row.artifact_sha256}", markup=False)
+    out.print(
+        "決めるのは人です: kodomo model approve|reject|retire --by 氏名 --reason 理由"
+        if ja
+        else "a person decides: kodomo model approve|reject|retire --by NAME --reason WHY"
+    )
+
+
+def _with_interval(metrics: dict[str, float], name: str) -> str:
+    if name not in metrics:
+        return "—"
+    value = metrics[name]
+    text = f"{value:.0f}" if name.startswith(("expert_cases", "groups.")) else f"{value:.4f}"
+    if f"{name}_low" in metrics:
+        text += f" ({metrics[f'{name}_low']:.3f}–{metrics[f'{name}_high']:.3f})"
+    return text
 
 
 @app.command()
@@ -127,42 +174,105 @@ def retire(municipality: Municipality, theme: Theme, by: By, reason: Reason, hom
 
 
 @app.command()
-def outcomes(municipality: Municipality, as_json: Json = False, home: Home = None) -> None:
-    """What became of the published scores, per theme and date: precision, support, decisions against the score."""
+def outcomes(
+    municipality: Municipality,
+    on: Annotated[str | None, typer.Option("--on", help="Day to look from (default: today).")] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="Write the report for people to this file.")] = None,
+    lang: Lang = Language.ja,
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """What became of the published scores: precision at capacity, support, decisions against the score, by month."""
     apply_home(home)
     import datetime as dt
 
-    from kodomo_platform.scoring.outcomes import report
+    from kodomo_platform.cli.run import parse_date
+    from kodomo_platform.municipalities import load_municipality
+    from kodomo_platform.scoring.outcome_report import write_outcome_report
+    from kodomo_platform.scoring.outcomes import by_month, report
     from kodomo_platform.settings import get_settings
     from kodomo_platform.warehouse import connect
 
+    today = parse_date(on) or dt.date.today()
     con = connect(get_settings().warehouse(municipality), read_only=True)
     try:
-        rows = report(con, municipality, dt.date.today())
+        rows, months = report(con, municipality, today), by_month(con, municipality, today)
+        if page is not None:
+            write_outcome_report(con, municipality, load_municipality(municipality).name_ja, today, page)
     finally:
         con.close()
     if as_json:
-        _out([asdict(row) for row in rows])
+        _out({"scores": [asdict(row) for row in rows], "months": [asdict(row) for row in months]})
         return
+    ja = lang is Language.ja
+    out = console()
     if not rows:
-        typer.echo("nothing is published yet: there are no scores to judge")
+        out.print("まだ何も公開していません" if ja else "nothing is published yet: there are no scores to judge")
         return
+    heads = (
+        "テーマ",
+        "基準日",
+        "モデル",
+        "名簿",
+        "確認",
+        "結果（うち名簿）",
+        "適合率（90％区間）",
+        "再現率",
+        "全体の割合",
+        "支援まで",
+    )
+    english = (
+        "theme",
+        "as of",
+        "model",
+        "listed",
+        "looked at",
+        "outcomes (listed)",
+        "precision (90 %)",
+        "recall",
+        "share",
+        "days",
+    )
+    table = Table(*(heads if ja else english))
     for row in rows:
-        typer.echo(
-            f"{row.theme} as of {row.as_of_date}, by {row.model}: {row.alerts} alerts among {row.children} children; "
-            f"{row.outcomes} outcomes since, {row.outcomes_among_alerts} of them alerted"
-        )
-        precision, prevalence = (
-            "not to be judged" if share is None else f"{share:.3f}" for share in (row.precision, row.prevalence)
-        )
-        days = (
-            "not to be judged" if row.median_days_to_support is None else f"{row.median_days_to_support:.0f} (median)"
-        )
-        typer.echo(f"  precision {precision}, prevalence {prevalence}; days to support {days}")
-        reasons = ", ".join(f"{reason} {count}" for reason, count in row.overrides.items()) or "none"
-        typer.echo(f"  alerts assessed {row.alerts_assessed}; decided otherwise: {reasons}")
-    if not all(row.horizon_passed for row in rows):
-        typer.echo("not to be judged: the horizon has not passed yet, or fewer than ten children stand behind it")
+        open_ = ("期間中" if ja else "too early") if not row.horizon_passed else ("示せません" if ja else "too few")
+        precision = open_
+        if row.precision is not None:
+            precision = f"{row.precision:.3f} ({row.precision_low:.2f}–{row.precision_high:.2f})"
+        days = "—" if row.median_days_to_support is None else f"{row.median_days_to_support:.0f}"
+        shares = (open_ if share is None else f"{share:.3f}" for share in (row.recall, row.prevalence))
+        table.add_row(
+            row.theme, row.as_of_date, row.model, str(row.alerts), str(row.alerts_assessed),
+            f"{row.outcomes} ({row.outcomes_among_alerts})", precision, *shares, days,
+        )  # fmt: skip
+    out.print(table)
+    for row in rows:
+        if row.overrides or row.before_after:
+            told = ", ".join(f"{key} {n}" for key, n in {**row.overrides, **row.before_after}.items())
+            said = "点数と違う判断・見る前と後" if ja else "decided otherwise; before and after"
+            out.print(f"{row.theme} {row.as_of_date} {said}: {told}", markup=False)
+    monthly = ("テーマ", "月", "結果", "先に名簿", "支援判定", "要支援", "支援開始", "日数", "点数と違う判断")
+    monthly_english = (
+        "theme",
+        "month",
+        "outcomes",
+        "listed before",
+        "assessed",
+        "needs support",
+        "started",
+        "days",
+        "otherwise",
+    )
+    table = Table(*(monthly if ja else monthly_english))
+    for month in months:
+        days = "—" if month.median_days_to_support is None else f"{month.median_days_to_support:.0f}"
+        table.add_row(
+            month.theme, month.month, str(month.outcomes), str(month.listed_before), str(month.assessed),
+            str(month.needs_support), str(month.support_started), days, str(month.decided_otherwise),
+        )  # fmt: skip
+    out.print(table)
+    if page is not None:
+        out.print(f"{'報告' if ja else 'report'}: {page}", markup=False)
 
 
 @app.command()

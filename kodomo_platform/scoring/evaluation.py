@@ -105,6 +105,11 @@ class Evaluation:
         """The numbers among it, under the names they have in MLflow."""
         out = {f"{name}_low": low for name, (low, _) in self.intervals.items()}
         out |= {f"{name}_high": high for name, (_, high) in self.intervals.items()}
+        out |= {
+            "groups.biased": float(sum(row.biased for row in self.groups)),
+            "groups.cannot_be_judged": float(sum("判断できません" in row.verdict for row in self.groups)),
+            "groups.compared": float(len(self.groups)),
+        }
         out |= self.stability
         out |= {f"source_adds.{name}": value for name, value in self.sources.items()}
         out |= {f"next_school_year.{name}": value for name, value in self.next_school_year.items()}
@@ -216,7 +221,7 @@ def areas(postal: Labels, y: Ints) -> Labels:
 
 
 def group_counts(
-    kinds: Mapping[str, Labels], y: Ints, probability: Floats, household: Labels, capacity: int, draws: int = 200
+    kinds: Mapping[str, Labels], y: Ints, probability: Floats, household: Labels, flagged: Bools, draws: int = 200
 ) -> list[GroupCounts]:
     """Counts of every group, plain by fairlearn's MetricFrame and in ``draws`` resamples of whole households."""
     from fairlearn.metrics import MetricFrame, count
@@ -228,7 +233,6 @@ def group_counts(
         "hits": lambda true, listed: float(np.sum(np.asarray(true) * np.asarray(listed))),
         "expected": lambda true, listed, probability: float(np.sum(probability)),
     }
-    flagged = top(probability, capacity)
     weights = household_weights(household, draws).astype(float)
     out = []
     for kind, labels in kinds.items():
@@ -297,13 +301,6 @@ def judge_groups(counts: Sequence[GroupCounts]) -> list[Group]:
             )
         )
     return out
-
-
-def by_group(
-    kinds: Mapping[str, Labels], y: Ints, probability: Floats, household: Labels, capacity: int, draws: int = 200
-) -> list[Group]:
-    """Recall at capacity, and expected against observed outcomes, of each group against all others."""
-    return judge_groups(group_counts(kinds, y, probability, household, capacity, draws))
 
 
 def _verdict(low: float, high: float, ratio_low: float, ratio_high: float) -> tuple[bool, str]:

@@ -2,7 +2,7 @@
 
 Joins published scores with the assessments that came back as a source (welfare.support) and with the outcomes of the
 marts; only scores whose horizon has passed are judged. Also what speaks for retiring a model: it proposes, and a person
-retires (`review`).
+retires (`review`). The page for people is `outcome_report`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from kodomo_platform import operations
 from kodomo_platform.scoring import artifacts
+from kodomo_platform.scoring.candidates import measures
 from kodomo_platform.scoring.changes import published_scores
-from kodomo_platform.scoring.evaluation import DRIFT, SMALL, stability_index
+from kodomo_platform.scoring.evaluation import DRIFT, SMALL, group_counts, judge_groups, stability_index
 from kodomo_platform.scoring.scores import load_cohort
-from kodomo_platform.scoring.themes import load_themes
+from kodomo_platform.scoring.themes import Theme, load_themes
 from kodomo_platform.warehouse import table_exists
 
 _SUPPORT = "staging.stg_welfare__support"
+# What the worker had thought before the score was seen, against what was decided after it.
+BEFORE_AFTER = ("same", "to_support", "from_support", "otherwise", "not_written")
 
 
 @dataclass(frozen=True)
 class OutcomeRow:
     """One theme and scoring date: how many were shown, looked at, and found to need support.
 
-    Shares are None where fewer than ten children stand behind them.
+    Alerts are the list up to capacity, so ``precision`` is the realised precision at capacity, with a 90 % interval
+    (Wilson). Shares are None where fewer than ten children stand behind them, or before the horizon has passed.
     """
 
     theme: str
@@ -40,11 +45,29 @@ class OutcomeRow:
     outcomes: int
     outcomes_among_alerts: int
     precision: float | None
+    precision_low: float | None
+    precision_high: float | None
     recall: float | None
     prevalence: float | None
     alerts_assessed: int
     median_days_to_support: float | None
     overrides: dict[str, int] = field(default_factory=dict)
+    before_after: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MonthRow:
+    """One theme (purpose) and month: outcomes that came true, how many had been on a list, and what people did."""
+
+    theme: str
+    month: str
+    outcomes: int
+    listed_before: int
+    assessed: int
+    needs_support: int
+    support_started: int
+    median_days_to_support: float | None
+    decided_otherwise: int
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,10 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
             ).fetchone()
             assert counts is not None
             children, alerts, outcomes, hits, passed = counts
-            assessed, days, overrides = _assessments(con, given) if support else (0, None, {})
+            assessed, days, overrides, seen = _assessments(con, given) if support else (0, None, {}, {})
+            spread: tuple[float, float] | tuple[None, None] = (None, None)
+            if passed and alerts >= SMALL:
+                spread = _wilson(hits, alerts)
             out.append(
                 OutcomeRow(
                     theme,
@@ -110,11 +136,14 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
                     outcomes,
                     hits,
                     hits / alerts if passed and alerts >= SMALL else None,
+                    spread[0],
+                    spread[1],
                     hits / outcomes if passed and outcomes >= SMALL else None,
                     outcomes / children if passed and children >= SMALL else None,
                     assessed,
                     days,
                     overrides,
+                    seen,
                 )
             )
     finally:
@@ -122,12 +151,25 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
     return out
 
 
-def _assessments(con: duckdb.DuckDBPyConnection, given: dict[str, Any]) -> tuple[int, float | None, dict[str, int]]:
-    """(alerted children assessed, median days to support when at least ten began, reasons for deciding otherwise)."""
+def _wilson(hits: int, n: int) -> tuple[float, float]:
+    """90 % interval of a share (Wilson 1927), sensible for few children too."""
+    z = 1.645
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    spread = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return max(middle - spread, 0.0), min(middle + spread, 1.0)
+
+
+def _assessments(
+    con: duckdb.DuckDBPyConnection, given: dict[str, Any]
+) -> tuple[int, float | None, dict[str, int], dict[str, int]]:
+    """(alerted children assessed, median days to support when at least ten began, reasons for deciding otherwise,
+    judgements before seeing the score against those after).
+    """
     con.execute(
         f"""
         create or replace temp table assessed_alert as
-        select s.child_id, w.assessed_on, w.support_started_on, w.override_reason
+        select s.child_id, w.assessed_on, w.support_started_on, w.override_reason, w.result, w.result_before
         from shown_score as s
         inner join linkage.lnk_crosswalk as c on s.child_id = c.child_id and c.source = 'welfare.support'
         inner join {_SUPPORT} as w on c.source_record_id = w.source_record_id and w.theme = s.theme
@@ -147,18 +189,121 @@ def _assessments(con: duckdb.DuckDBPyConnection, given: dict[str, Any]) -> tuple
             "select override_reason, count(*) from assessed_alert "
             "where override_reason is not null and override_reason != 'none' group by 1 order by 2 desc, 1"
         ).fetchall()
+        seen = con.execute(
+            """
+            select
+                case
+                    when result_before is null then 'not_written'
+                    when result_before = result then 'same'
+                    when result = 'needs_support' then 'to_support'
+                    when result_before = 'needs_support' then 'from_support'
+                    else 'otherwise'
+                end as how, count(*)
+            from assessed_alert where result is not null group by 1
+            """
+        ).fetchall()
     finally:
         con.execute("drop table if exists assessed_alert")
-    return int(found[0]), float(found[1]) if found[2] >= SMALL else None, {str(a): int(b) for a, b in reasons}
+    counted = {str(a): int(b) for a, b in seen}
+    return (
+        int(found[0]),
+        float(found[1]) if found[2] >= SMALL else None,
+        {str(a): int(b) for a, b in reasons},
+        {how: counted[how] for how in BEFORE_AFTER if how in counted},
+    )
+
+
+def by_month(con: duckdb.DuckDBPyConnection, code: str, today: dt.date, months: int = 12) -> list[MonthRow]:
+    """The last ``months`` months per theme that the municipality has published, oldest first.
+
+    An outcome counts as listed before when the child was on a published list within the theme's horizon before it.
+    """
+    files = [str(path) for path in published_scores(code)]
+    if not files:
+        return []
+    themes = load_themes()
+    con.execute(
+        "create or replace temp table listed as select distinct child_id, theme, as_of_date "
+        "from read_parquet($files) where alert",
+        {"files": files},
+    )
+    known = [
+        row[0]
+        for row in con.execute(
+            "select distinct theme from read_parquet($files) order by 1", {"files": files}
+        ).fetchall()
+    ]
+    support = table_exists(con, _SUPPORT)
+    out = []
+    try:
+        for theme in (key for key in known if key in themes):
+            given = {"theme": theme, "today": today, "months": months, "horizon": themes[theme].horizon_months}
+            rows = con.execute(
+                f"""
+                with month as (
+                    select date_trunc('month', $today::date)::date - to_months(n::int) as starts
+                    from range($months::int) as t(n)
+                ),
+                outcome as (
+                    select date_trunc('month', o.outcome_date) as starts, o.child_id, bool_or(l.child_id is not null) as listed
+                    from marts.mart_outcome as o
+                    left join listed as l
+                        on o.child_id = l.child_id and l.theme = o.theme and o.outcome_date > l.as_of_date
+                        and o.outcome_date <= l.as_of_date + to_months($horizon::int)
+                    where o.theme = $theme and o.outcome_date <= $today::date
+                    group by 1, 2
+                ),
+                outcomes as (
+                    select starts, count(*) as n, count(*) filter (where listed) as listed from outcome group by 1
+                ),
+                work as (
+                    {_WORK if support else _NO_WORK}
+                )
+                select
+                    strftime(m.starts, '%Y-%m'), coalesce(o.n, 0), coalesce(o.listed, 0), coalesce(w.assessed, 0),
+                    coalesce(w.needed, 0), coalesce(w.started, 0), w.days, coalesce(w.otherwise, 0)
+                from month as m
+                left join outcomes as o on m.starts = o.starts
+                left join work as w on m.starts = w.starts
+                order by m.starts
+                """,
+                given,
+            ).fetchall()
+            out += [MonthRow(theme, *row) for row in rows]
+    finally:
+        con.execute("drop table if exists listed")
+    return out
+
+
+_WORK = f"""
+    select
+        date_trunc('month', assessed_on) as starts,
+        count(*) as assessed,
+        count(*) filter (where result = 'needs_support') as needed,
+        count(support_started_on) as started,
+        case
+            when count(support_started_on) >= {SMALL}
+                then median(date_diff('day', assessed_on, support_started_on))
+        end as days,
+        count(*) filter (where override_reason is not null and override_reason != 'none') as otherwise
+    from {_SUPPORT}
+    where theme = $theme and assessed_on <= $today::date
+    group by 1
+"""
+_NO_WORK = (
+    "select null::timestamp as starts, 0 as assessed, 0 as needed, 0 as started, null::double as days, 0 as otherwise "
+    "where false"
+)
 
 
 def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.date) -> list[Proposal]:
-    """Grounds for retiring an approved model: drift, outcomes no better than chance, alerts that nobody used.
+    """Grounds for retiring an approved model: drift, a floor broken on fresh outcomes, a gap between groups, alerts that
+    nobody used.
 
     Nothing is retired here. Raises ScoringError when an approved model's file was altered.
     """
     rows = report(con, code, as_of)
-    out = []
+    out: list[Proposal] = []
     for theme in load_themes().values():
         approval = operations.approved_model(code, theme.key)
         if approval is None:
@@ -166,18 +311,18 @@ def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.da
         use = artifacts.approved(code, theme)
         assert use is not None
         version = str(approval.version)
+
+        def propose(ja: str, en: str, theme: Theme = theme, version: str = version) -> None:
+            out.append(Proposal(theme.key, version, ja, en))
+
         known = use.model.facts.get("score_reference")
         cohort = load_cohort(con, theme, as_of)
         if isinstance(known, dict) and len(cohort.child_ids) >= 50:
             index = stability_index(known["edges"], known["shares"], use.model.logits(cohort.values))
             if index > DRIFT:
-                out.append(
-                    Proposal(
-                        theme.key,
-                        version,
-                        f"子どもの分布が学習時と違います（PSI {index:.2f}）",
-                        f"the children are no longer those learned from (PSI {index:.2f})",
-                    )
+                propose(
+                    f"子どもの分布が学習時と違います（PSI {index:.2f}）",
+                    f"the children are no longer those learned from (PSI {index:.2f})",
                 )
         mine = [row for row in rows if row.theme == theme.key and row.horizon_passed]
         mine = [row for row in mine if row.model == f"{use.model.name} {version}"]
@@ -186,21 +331,71 @@ def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.da
         if outcomes >= SMALL and alerts >= SMALL:
             lift = (hits / alerts) / (outcomes / children)
             if lift < theme.floor.lift_at_capacity:
-                out.append(
-                    Proposal(
-                        theme.key,
-                        version,
-                        f"新しい結果でのリフト {lift:.2f} が下限 {theme.floor.lift_at_capacity} を下回ります",
-                        f"lift on fresh outcomes {lift:.2f} is below the floor of {theme.floor.lift_at_capacity}",
-                    )
+                propose(
+                    f"新しい結果でのリフト {lift:.2f} が下限 {theme.floor.lift_at_capacity} を下回ります",
+                    f"lift on fresh outcomes {lift:.2f} is below the floor of {theme.floor.lift_at_capacity}",
                 )
+        if outcomes >= max(SMALL, theme.floor.outcomes):
+            for ja, en in _fresh_faults(con, code, theme, [row.as_of_date for row in mine]):
+                propose(ja, en)
         if alerts >= SMALL and sum(row.alerts_assessed for row in mine) < 0.1 * alerts:
+            propose("アラートの9割以上が、誰にも確認されていません", "nine in ten alerts were never looked at")
+    return out
+
+
+def _fresh_faults(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates: list[str]) -> list[tuple[str, str]]:
+    """What fresh outcomes say against the scores of ``dates``: floor broken, or a group served worse for certain."""
+    rows = con.execute(
+        """
+        select
+            s.child_id, s.score, s.alert, any_value(c.household_id) as household, any_value(c.sex) as sex,
+            bool_or(o.child_id is not null) as outcome
+        from (
+            select * from read_parquet($files, filename = true)
+            where theme = $theme and list_contains($dates, as_of_date::varchar)
+            qualify row_number() over (partition by child_id, as_of_date order by filename desc) = 1
+        ) as s
+        left join marts.mart_child as c on s.child_id = c.child_id
+        left join marts.mart_outcome as o
+            on s.child_id = o.child_id and o.theme = s.theme and o.outcome_date > s.as_of_date
+            and o.outcome_date <= s.as_of_date + to_months($months::int)
+        group by s.child_id, s.as_of_date, s.score, s.alert
+        order by s.as_of_date, s.child_id
+        """,
+        {
+            "files": [str(path) for path in published_scores(code)],
+            "theme": theme.key,
+            "dates": dates,
+            "months": theme.horizon_months,
+        },
+    ).fetchnumpy()
+    y, score = rows["outcome"].astype(np.int64), np.asarray(rows["score"], dtype=float)
+    if not 0 < y.sum() < len(y):
+        return []
+    out = []
+    measured = measures(y, score)
+    if measured["auc"] < theme.floor.auc:
+        out.append(
+            (
+                f"新しい結果でのAUC {measured['auc']:.3f} が下限 {theme.floor.auc} を下回ります",
+                f"AUC on fresh outcomes {measured['auc']:.3f} is below the floor of {theme.floor.auc}",
+            )
+        )
+    if measured["ece"] > theme.floor.calibration_error:
+        out.append(
+            (
+                f"新しい結果での較正誤差 {measured['ece']:.3f} が上限 {theme.floor.calibration_error} を超えます",
+                f"calibration error on fresh outcomes {measured['ece']:.3f} is above {theme.floor.calibration_error}",
+            )
+        )
+    household = np.where(np.ma.getmaskarray(rows["household"]), rows["child_id"], np.ma.filled(rows["household"], ""))
+    sex = np.ma.filled(rows["sex"], "unknown").astype(str)
+    for group in judge_groups(group_counts({"sex": sex}, y, score, household.astype(str), rows["alert"].astype(bool))):
+        if group.biased:
             out.append(
-                Proposal(
-                    theme.key,
-                    version,
-                    "アラートの9割以上が、誰にも確認されていません",
-                    "nine in ten alerts were never looked at",
+                (
+                    f"新しい結果で集団 {group.kind}={group.name} に差があります：{group.verdict}",
+                    f"fresh outcomes show a gap for {group.kind}={group.name}",
                 )
             )
     return out

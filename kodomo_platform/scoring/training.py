@@ -190,7 +190,7 @@ def train(
         y,
         probabilities[chosen],
         group,
-        capacity * dates,
+        top(probabilities[chosen], capacity * dates),
     )
     keep_counts(municipality.code, chosen_theme.key, model.sha256, counts)
     evaluation = _evaluate(data, test, y, held_out, probabilities, chosen, capacity, dates, spread[chosen])

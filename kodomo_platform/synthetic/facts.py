@@ -870,6 +870,10 @@ def welfare_support(world: World, shared: Shared, at: np.datetime64, encoding: s
         choose(rng, ["none", "known_family", "data_wrong", "already_supported", "other"], [30, 25, 12, 25, 8], n),
         "",
     ).astype(object)
+    # what the worker thought before seeing the score: mostly the same, and not everywhere written down
+    own = world.rng("welfare.support", "before")
+    before = np.where(own.random(n) < 0.82, result, choose(own, ["needs_support", "watch", "no_need"], [15, 45, 40], n))
+    before = np.where(own.random(n) < 0.15, "", before).astype(object)
     columns: Columns = {
         "resident_number": p.resident_number[person],
         "theme": theme_of,
@@ -877,6 +881,7 @@ def welfare_support(world: World, shared: Shared, at: np.datetime64, encoding: s
         "result": result,
         "support_started_on": started,
         "override_reason": override,
+        "result_before": before,
     }
     frame = _event(world, columns, person, day).take(p.in_register[person] & (day >= p.birth[person]))
     return _sorted(frame, frame.known_on, frame.columns["resident_number"])

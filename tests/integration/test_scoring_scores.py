@@ -249,7 +249,7 @@ def test_a_child_not_seen_for_long_raises_its_own_alarm(con: duckdb.DuckDBPyConn
 
 def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, home: Path) -> None:
     from kodomo_platform import operations
-    from kodomo_platform.scoring.outcomes import report, retirement_proposals
+    from kodomo_platform.scoring.outcomes import by_month, report, retirement_proposals
 
     assert report(con, "112241", AS_OF) == []
     con.execute(
@@ -261,7 +261,8 @@ def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, h
     con.execute("create schema if not exists staging")
     con.execute(
         "create table staging.stg_welfare__support as select child_id as source_record_id, theme, "
-        "as_of_date + 20 as assessed_on, as_of_date + 30 as support_started_on, 'known_family' as override_reason "
+        "as_of_date + 20 as assessed_on, as_of_date + 30 as support_started_on, 'known_family' as override_reason, "
+        "'needs_support' as result, case rank % 3 when 0 then 'no_need' when 1 then 'needs_support' end as result_before "
         "from marts.risk_scores where alert"
     )
     con.execute(
@@ -275,6 +276,23 @@ def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, h
     assert row.median_days_to_support == 30
     assert row.precision is not None
     assert row.precision == row.outcomes_among_alerts / row.alerts
+    assert row.precision_low < row.precision < row.precision_high
+    assert sum(row.before_after.values()) == row.alerts
+    assert set(row.before_after) == {"same", "to_support", "not_written"}
+    months = {month.month: month for month in by_month(con, "112241", AS_OF)}
+    assert len(months) == 12
+    assert months["2026-01"].assessed == months["2026-01"].support_started == row.alerts
+    assert months["2026-01"].median_days_to_support == 10
+    listed = sum(month.listed_before for month in months.values())
+    assert listed == row.outcomes_among_alerts
+    from kodomo_platform.scoring.outcome_report import write_outcome_report
+
+    page = write_outcome_report(con, "112241", "戸田市", AS_OF, home / "report.html").read_text(encoding="utf-8")
+    assert "把握済みの家庭" in page
+    assert "見てから要支援に" in page
+    assert "支援が要らないことを意味しません" in page
+    assert "c0000" not in page
+    assert "http" not in page
     # before the horizon has passed, nothing is judged
     (early,) = report(con, "112241", dt.date(2026, 3, 1))
     assert (early.precision, early.horizon_passed) == (None, False)
@@ -324,3 +342,45 @@ def test_the_published_list_is_shown_as_the_town_decided(con: duckdb.DuckDBPyCon
     everyone = run(main_app, [*asked, "--mode", "ox", "--lang", "en", "--limit", "500"]).output
     assert everyone.count("×") + everyone.count("○") == children
     assert "this does not mean" in everyone
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        # need came where the score was lowest
+        ("s.rank > (select max(rank) from marts.risk_scores) - 60", "AUC"),
+        # among the listed it came true for boys alone, among the others for girls alone
+        ("(s.rank <= 60 and c.sex = 'male') or (s.rank between 61 and 120 and c.sex = 'female')", "集団 sex="),
+    ],
+)
+def test_fresh_outcomes_that_break_the_floor_propose_to_retire(home: Path, condition: str, expected: str) -> None:
+    from kodomo_platform import operations
+    from kodomo_platform.scoring import artifacts
+    from kodomo_platform.scoring.additive import criteria_model
+    from kodomo_platform.scoring.outcomes import retirement_proposals
+
+    con = connect(":memory:")
+    make_marts(con, 400, [])
+    operations.migrate()
+    _, sha256 = artifacts.keep("112241", criteria_model(load_themes()["school_refusal"]))
+    operations.approve_model("112241", "school_refusal", "criteria", "1", "run", sha256, "reviewer", "a test")
+    con.execute(
+        "insert into marts.mart_child_features select * replace (date '2026-01-01' as as_of_date) "
+        "from marts.mart_child_features"
+    )
+    score(con, town("school_refusal", capacity=60), dt.date(2026, 1, 1), "run-1", "abc")
+    published(con, home, "2026-01-01")
+    con.execute(
+        "create or replace table marts.mart_child as select distinct child_id, household_id, sex, '' as postal_code, "
+        "'none' as protection_measure from marts.mart_child_features"
+    )
+    con.execute(
+        "create or replace table marts.mart_outcome as select s.child_id, 'school_refusal' as theme, "
+        "date '2026-03-01' as outcome_date, 'x' as source from marts.risk_scores as s "
+        f"inner join marts.mart_child as c on s.child_id = c.child_id where {condition}"
+    )
+    proposals = retirement_proposals(con, "112241", AS_OF)
+    assert [row for row in proposals if expected in row.reason_ja], proposals
+    assert operations.approved_model("112241", "school_refusal") is not None  # it proposes, and does not act
+    con.close()
+    operations.close()

@@ -7,12 +7,18 @@ rules as (
     {{
         item_rules('welfare.support', [
             'resident_number', 'theme', 'assessed_on', 'result', 'support_started_on', 'override_reason',
+            'result_before',
         ])
     }}
 ),
 
 current_rows as (
-    {{ current_rows(['resident_number', 'theme', 'assessed_on', 'result', 'support_started_on', 'override_reason']) }}
+    {{
+        current_rows([
+            'resident_number', 'theme', 'assessed_on', 'result', 'support_started_on', 'override_reason',
+            'result_before',
+        ])
+    }}
 ),
 
 cleansed as (
@@ -26,6 +32,7 @@ cleansed as (
         {{ staged_code('theme') }},
         {{ staged_code('result') }},
         {{ staged_code('override_reason') }},
+        {{ staged_code('result_before') }},
         -- provenance
         {{ provenance('current_rows') }}
     from current_rows
@@ -47,6 +54,7 @@ final as (
         {{ item('theme') }},
         {{ item('result', event_on='assessed_on') }},
         {{ item('override_reason', event_on='assessed_on') }},
+        {{ item('result_before', event_on='assessed_on') }},
         -- provenance
         {{ provenance('cleansed') }}
     from cleansed

@@ -62,7 +62,7 @@ def test_every_item_names_its_own_reason() -> None:
 
 def test_outcomes_and_peoples_decisions_cannot_leak_into_a_score() -> None:
     items = load_catalog().items
-    for name in ("theme", "result", "support_started_on", "override_reason"):
+    for name in ("theme", "result", "support_started_on", "override_reason", "result_before"):
         assert items[f"welfare.support.{name}"].banned_as_input
 
 

@@ -20,6 +20,7 @@ from kodomo_platform.scoring.evaluation import (
     intervals,
     judge_groups,
     pooled,
+    top,
 )
 from kodomo_platform.scoring.model_card import figures
 
@@ -62,7 +63,7 @@ def test_visits_and_precision_say_the_same() -> None:
 def test_groups_count_what_is_there_and_hide_what_is_small() -> None:
     y, probability, household, sex = _town(400, 2)
     rare = np.where(np.arange(400) < 12, "twins", "single")
-    counts = group_counts({"sex": sex, "household": rare}, y, probability, household, 60)
+    counts = group_counts({"sex": sex, "household": rare}, y, probability, household, top(probability, 60))
     female = next(row for row in counts if row.name == "female")
     assert (female.rows, female.outcomes) == (int((sex == "female").sum()), int(y[sex == "female"].sum()))
     assert sum(row.flagged for row in counts if row.kind == "sex") == 60
@@ -79,7 +80,9 @@ def test_a_gap_that_no_town_can_see_alone_is_seen_over_all(home: object) -> None
     del home
     for n in range(12):
         y, probability, household, sex = _town(160, n, gap=0.25)
-        counts = group_counts({"sex": sex, "area": np.full(160, "335-0001")}, y, probability, household, 26)
+        counts = group_counts(
+            {"sex": sex, "area": np.full(160, "335-0001")}, y, probability, household, top(probability, 26)
+        )
         keep_counts(f"{n:05d}0", "abuse", "0" * 64, counts)
     sites = kept_counts("abuse")
     assert len(sites) == 12
@@ -127,7 +130,7 @@ def test_figures_are_drawings_whose_text_stays_text() -> None:
 
     y, probability, household, sex = _town(400, 5)
     model = criteria_model(load_themes()["school_refusal"])
-    groups = judge_groups(group_counts({"sex": sex}, y, probability, household, 60))
+    groups = judge_groups(group_counts({"sex": sex}, y, probability, household, top(probability, 60)))
     months = by_month(np.repeat(np.array(["2026-02-01"], dtype="datetime64[D]"), 400), y, probability, household, 60)
     both = {"criteria": probability, "ebm": probability}
     first, again = (figures(y, both, "ebm", model, groups, months) for _ in range(2))
