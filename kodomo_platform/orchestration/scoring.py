@@ -67,7 +67,7 @@ def risk_scores(context: dg.AssetExecutionContext, run_settings: RunSettings) ->
     municipality = partition_municipality(context)
     as_of = run_settings.as_of_date(municipality)
     with warehouse(municipality.code) as con:
-        score(con, municipality, as_of, context.run_id, code_version())
+        report = score(con, municipality, as_of, context.run_id, code_version())
         rows = con.execute(
             """
             select theme, count(*), count(*) filter (where alert), count(*) filter (where not determinable),
@@ -75,6 +75,7 @@ def risk_scores(context: dg.AssetExecutionContext, run_settings: RunSettings) ->
             from marts.risk_scores group by theme order by theme
             """
         ).fetchall()
+    notes = {row.theme: row.note for row in report.themes}
     table = dg.MetadataValue.table(
         [
             dg.TableRecord(
@@ -86,6 +87,7 @@ def risk_scores(context: dg.AssetExecutionContext, run_settings: RunSettings) ->
                     "model": f"{name} {version or ''}".strip(),
                     "mlflow_run_id": run or "",
                     "score_version": score_version,
+                    "note": notes.get(theme, ""),
                 }
             )
             for theme, children, alerts, undetermined, name, version, run, score_version in rows

@@ -87,6 +87,7 @@ def approved(code: str, theme: Theme) -> ApprovedModel | None:
     note = f"model {approval.model_name} version {approval.version}, approved by {approval.by}: {approval.reason}"
     if path.exists():
         model = read_model(path, approval.artifact_sha256)
+        note += " (read from the copy kept here; MLflow is not asked)"
     else:
         model = _from_mlflow(code, theme.key, approval.run_id, approval.artifact_sha256)
         note += " (fetched from MLflow)"

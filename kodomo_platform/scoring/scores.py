@@ -216,6 +216,8 @@ def _score_theme(
             "insert into marts.score_version values (?, ?, ?, ?, ?)",
             [score_version, theme.key, as_of, component, value],
         )
+    if gone := absent_for_all(cohort, theme, features):
+        note += "; absent for every child this time: " + ", ".join(gone)
     table = evaluate(cohort, theme, model, features)
     shown = render(con, table, cohort, theme, model, features)
     known = _known_children(con, theme, as_of)
@@ -720,6 +722,18 @@ def _absence_patterns(
             )
         )
     return texts, inverse.reshape(-1).astype(np.int64)
+
+
+def absent_for_all(cohort: Cohort, theme: Theme, features: Mapping[str, Feature]) -> list[str]:
+    """Sources of which no child of the cohort has a single value, although they apply: a system that went missing."""
+    there: dict[str, bool] = {}
+    asked: dict[str, bool] = {}
+    for name in theme.features:
+        group, status = features[name].group, cohort.statuses[name]
+        there[group] = there.get(group, False) or bool((status == 1).any())
+        applies = bool(((status != 1 + STATUSES.index("not_applicable")) & (status != 1)).any())
+        asked[group] = asked.get(group, False) or applies
+    return sorted(group for group, seen in there.items() if not seen and asked[group])
 
 
 @lru_cache(maxsize=64)

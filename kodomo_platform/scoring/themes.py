@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kodomo_platform.catalog import Catalog, load_catalog
+from kodomo_platform.catalog.loading import banned_kind
 from kodomo_platform.errors import Fault, ScoringError
 from kodomo_platform.located_yaml import LocatedYaml, read_yaml
 
@@ -110,10 +111,10 @@ class Criterion(_Frozen):
     op: Literal[">=", "<=", "=="]
     value: float
     weight: float = Field(gt=-5, lt=5)
-    evidence: str
-    sentence_ja: str
-    sentence_en: str
-    always_alert: bool = False
+    evidence: str = Field(min_length=1)
+    sentence_ja: str = Field(min_length=1)
+    sentence_en: str = Field(min_length=1)
+    always_alert: bool = Field(default=False, description="Shown at once, whatever the rank: a score only orders them.")
 
 
 class Theme(_Frozen):
@@ -190,7 +191,7 @@ def _theme_faults(theme: Theme, located: LocatedYaml, features: dict[str, Featur
     allowed = set(theme.features)
     for n, name in enumerate(theme.features):
         if name not in features:
-            faults.append(located.fault(("features", n), f"unknown feature {name}; see {FEATURES_FILE.name}"))
+            faults.append(located.fault(("features", n), _why_unknown(name)))
         if name in theme.features[:n]:
             faults.append(located.fault(("features", n), f"feature {name} stands twice"))
     seen: set[str] = set()
@@ -207,6 +208,20 @@ def _theme_faults(theme: Theme, located: LocatedYaml, features: dict[str, Featur
     if theme.bands.high <= theme.bands.middle:
         faults.append(located.fault(("bands",), "high must be above middle"))
     return faults
+
+
+def _why_unknown(name: str) -> str:
+    """Says of a name that is no feature whether it is an item, a banned one, or of a kind that is never held."""
+    if kind := banned_kind(name):
+        return f"unknown feature {name}: {kind} is banned as an input"
+    item = load_catalog().items.get(name)
+    if item is not None and item.banned_as_input:
+        return f"unknown feature {name}: that is an item of the catalogue, and banned as an input"
+    if item is not None:
+        made = [feature.feature for feature in load_features().values() if name in feature.items]
+        of_it = f"; features made of it: {', '.join(made)}" if made else "; no feature is made of it"
+        return f"unknown feature {name}: that is an item of the catalogue{of_it}"
+    return f"unknown feature {name}; see {FEATURES_FILE.name}"
 
 
 def _features(file: Path, catalog: Catalog) -> dict[str, Feature]:

@@ -170,6 +170,42 @@ def test_absent_source_is_said_and_undetermined_children_are_listed(con: duckdb.
     assert all("保有なし" in row[3] for row in rows)
 
 
+def test_a_hospital_flag_is_shown_at_once_and_a_score_only_orders(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        "update marts.mart_child_features set hospital_flags_12m = (child_id < 'c000012')::int, "
+        "hospital_flags_12m__status = 'present', hospital_flag_severity_12m = (child_id < 'c000012')::int, "
+        "hospital_flag_severity_12m__status = 'present'"
+    )
+    score(con, town("hospital_flag", capacity=3), AS_OF, "run-1", "abc")
+    flagged = con.execute(
+        "select child_id, alert, rank from marts.risk_scores where child_id < 'c000012' order by rank"
+    ).fetchall()
+    assert len(flagged) == 12
+    assert all(alert for _, alert, _ in flagged)  # beyond the capacity of three too
+    assert [rank for *_, rank in flagged] == sorted({rank for *_, rank in flagged})
+
+
+def test_a_whole_source_absent_this_month_is_said_for_all_and_for_each(con: duckdb.DuckDBPyConnection) -> None:
+    from kodomo_platform.scoring.scores import load_cohort
+
+    theme = load_themes()["school_refusal"]
+    before = score(con, town(theme.key), AS_OF, "run-1", "abc").themes[0]
+    assert "absent for every child" not in before.note
+    gone = [name for name in theme.features if load_features()[name].group == "education.attendance"]
+    sets = ", ".join(f"{name} = null, {name}__status = 'not_linked'" for name in gone)
+    con.execute(f"update marts.mart_child_features set {sets}")
+    after = score(con, town(theme.key), AS_OF, "run-2", "abc").themes[0]
+    assert "absent for every child this time: education.attendance" in after.note
+    rows = con.execute("select reasons, determinable, undetermined_reason from marts.risk_scores").fetchall()
+    assert len(rows) == len(load_cohort(con, theme, AS_OF).child_ids) == before.children
+    for reasons, determinable, why in rows:
+        absent = next(e for e in json.loads(reasons) if e["item"] == "absent_inputs")
+        assert absent["absent"]["education.attendance"] == "not_linked"
+        assert "（未連携）" in absent["sentence_ja"]
+        # attendance is most of what is judged by: without it nobody is called free of signs
+        assert (determinable, why) == (False, "too_few_inputs")
+
+
 def test_unknown_date_is_refused(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(ScoringError, match="no features"):
         score(con, town("abuse"), dt.date(2020, 1, 1), "run-1", "abc")

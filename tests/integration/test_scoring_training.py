@@ -243,7 +243,24 @@ def test_scoring_needs_no_server_and_refuses_a_model_of_other_columns(
             with pytest.raises(ScoringError, match=expected):
                 score(con, town, AS_OF, "run-1", "abc")
         else:
-            assert score(con, town, AS_OF, "run-1", "abc").themes[0].model_version == text
+            scored = score(con, town, AS_OF, "run-1", "abc").themes[0]
+            assert scored.model_version == text
+            assert "MLflow is not asked" in scored.note
+
+
+def test_a_training_that_cannot_be_recorded_says_so_and_changes_nothing(
+    con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kodomo_platform.settings import get_settings
+
+    operations.migrate()
+    monkeypatch.setattr(type(get_settings()), "mlflow_tracking_uri", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ScoringError, match="could not be recorded in MLflow") as error:
+        train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+    assert "scoring goes on with the approved model" in str(error.value)
+    assert operations.model_history("112241") == []
+    assert score(con, made.town("school_refusal"), AS_OF, "run-1", "abc").themes[0].model_name == "criteria"
 
 
 @pytest.mark.parametrize("outcomes", [1, 30])

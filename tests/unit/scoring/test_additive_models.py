@@ -120,7 +120,11 @@ def test_every_theme_is_whole() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  - grade\n", "  - nationality\n", "unknown feature nationality"),
+        ("  - grade\n", "  - nationality\n", "nationality is banned as an input"),
+        ("  - grade\n", "  - welfare.support.result\n", "an item of the catalogue, and banned as an input"),
+        ("  - grade\n", "  - education.attendance.late_days\n", "features made of it: late_rate_3m"),
+        ("  - grade\n", "  - shoe_size\n", "unknown feature shoe_size; see features.yaml"),
+        ("    evidence: 文部科学省", "    evidence: ''  # 文部科学省", "at least 1 character"),
         ("label_en:", "label_xx:", "Extra inputs are not permitted"),
         ("  high: 4.0", "  high: 1.0", "high must be above middle"),
     ],
@@ -131,6 +135,20 @@ def test_a_theme_that_does_not_hold_is_refused_with_its_line(tmp_path: Path, old
     with pytest.raises(ScoringError, match=message) as error:
         load_themes_from(tmp_path)
     assert "school_refusal.yaml:" in str(error.value)
+
+
+@pytest.mark.parametrize("item", ["welfare.support.result", "resident.register.shoe_size"])
+def test_a_feature_of_a_banned_or_unknown_item_is_refused_with_its_line(tmp_path: Path, item: str) -> None:
+    from kodomo_platform.catalog import load_catalog
+    from kodomo_platform.scoring.themes import FEATURES_FILE, _features
+
+    file = tmp_path / "features.yaml"
+    file.write_text(
+        FEATURES_FILE.read_text(encoding="utf-8").replace("[resident.register.birth_date]", f"[{item}]", 1),
+        encoding="utf-8",
+    )
+    with pytest.raises(ScoringError, match=r"features.yaml:\d+.*(banned as an input|not in the catalogue)"):
+        _features(file, load_catalog())
 
 
 def test_boosting_takes_a_column_without_a_single_value(table: Table) -> None:
