@@ -1,5 +1,7 @@
 -- Which child every record of every source belongs to. Fact sources inherit through their system's record number; the
--- newest row of a record tells where it was read. Records of adults, and records no identity source knows, have no row.
+-- newest row of a record tells where it was read. A resident number that the register does not hold (its row could not
+-- be read, or the person lives elsewhere) is whose records bear it, if that is one child. Records of adults, and those
+-- that no identity source knows, have no row.
 {%- set facts = [
     ('resident.moves', ref('stg_resident__moves')),
     ('education.attendance', ref('stg_education__attendance')),
@@ -52,6 +54,47 @@ identified as (
     where lnk_cluster.child_id is not null
 ),
 
+questioned as (
+    select
+        lnk_edge.left_source as source,
+        lnk_edge.left_record as source_record_id
+    from {{ ref('lnk_edge') }} as lnk_edge
+    where lnk_edge.kind = 'conflict'
+    union
+    select
+        lnk_edge.right_source as source,
+        lnk_edge.right_record as source_record_id
+    from {{ ref('lnk_edge') }} as lnk_edge
+    where lnk_edge.kind = 'conflict'
+),
+
+borne as (
+    select
+        lnk_identity.resident_number,
+        min(lnk_cluster.child_id) as child_id
+    from {{ ref('lnk_identity') }} as lnk_identity
+    inner join {{ ref('lnk_cluster') }} as lnk_cluster
+        on
+            lnk_identity.source = lnk_cluster.source
+            and lnk_identity.source_record_id = lnk_cluster.source_record_id
+    left join questioned
+        on
+            lnk_identity.source = questioned.source
+            and lnk_identity.source_record_id = questioned.source_record_id
+    where lnk_identity.source <> 'resident.register' and lnk_identity.resident_number <> ''
+    group by lnk_identity.resident_number
+    having
+        count(distinct lnk_cluster.child_id) = 1
+        and count(lnk_cluster.child_id) = count(*)
+        and count(questioned.source) = 0
+),
+
+registered as (
+    select lnk_identity.source_record_id
+    from {{ ref('lnk_identity') }} as lnk_identity
+    where lnk_identity.source = 'resident.register'
+),
+
 final as (
     select
         identified.source,
@@ -77,6 +120,22 @@ final as (
         on
             systems.id_system = identified.id_system
             and fact_records.source_record_id = identified.source_record_id
+    union all
+    select
+        fact_records.source,
+        fact_records.source_record_id,
+        borne.child_id,
+        'number' as match_method,
+        1.0 as match_probability,
+        fact_records.newest.sha256 as source_file_sha256,
+        fact_records.newest.row as source_row_number
+    from fact_records
+    inner join {{ source('cfg', 'source') }} as systems on fact_records.source = systems.source
+    inner join {{ source('cfg', 'source') }} as registers
+        on systems.id_system = registers.id_system and registers.source = 'resident.register'
+    inner join borne on fact_records.source_record_id = borne.resident_number
+    left join registered on fact_records.source_record_id = registered.source_record_id
+    where registered.source_record_id is null
 )
 
 select
