@@ -122,6 +122,7 @@ def _print(report: dict[str, Any]) -> None:
 
     add("pairs", report["pairwise"])
     add("children (clusters)", report["cluster"])
+    add("pairs of records that could be read", report["loaded"]["pairwise"])
     add("pairs of identity records", report["identity"]["pairwise"])
     for kind, found in report["by_type"].items():
         add(f"  {kind}", found)

@@ -47,7 +47,8 @@ def scores(tp: int, fp: int, fn: int) -> dict[str, Any]:
 
 
 def evaluate(con: duckdb.DuckDBPyConnection, truth: Path) -> dict[str, Any]:
-    """Pairwise and cluster scores, both for all sources together and (``identity``) for records that name a person.
+    """Pairwise and cluster scores, for all sources together, for records that name a person (``identity``), and for
+    records that could be read at all (``loaded``: a line that was broken in the delivery cannot be linked by anybody).
 
     The truth need not fit: further columns are ignored, rows without a person are left out, a record of which two rows
     tell different people is left out too, a record that no id was given to counts as a child of its own (its pairs are
@@ -79,11 +80,31 @@ def evaluate(con: duckdb.DuckDBPyConnection, truth: Path) -> dict[str, Any]:
     )
     report = _both(con, "true")
     report["identity"] = _both(con, "is_identity")
+    report["loaded"] = _both(con, f"({_was_loaded(con)})")
     report["types_from"] = _kinds(con)
     report["by_type"] = _by_type(con)
     report["queue"] = _queue(con)
     report["counts"] = counts | _counts(con)
     return report
+
+
+def _was_loaded(con: duckdb.DuckDBPyConnection) -> str:
+    """SQL over `eval_record`: some staged row has this record's number. Always true where staging is not at hand."""
+    tables = [
+        str(name)
+        for (name,) in con.execute(
+            "select table_name from information_schema.columns where table_schema = 'staging' "
+            "and column_name = 'source_record_id' and table_name like 'stg\\_%' escape '\\' order by 1"
+        ).fetchall()
+    ]
+    if not tables:
+        return "true"
+    staged = " union all ".join(
+        f"select '{name.removeprefix('stg_').replace('__', '.', 1)}' as source, source_record_id from staging.{name}"
+        for name in tables
+    )
+    con.execute(f"create or replace temp table eval_staged as select distinct source, source_record_id from ({staged})")
+    return "exists (select 1 from eval_staged as s where s.source = eval_record.source and s.source_record_id = eval_record.source_record_id)"
 
 
 def _require_links(con: duckdb.DuckDBPyConnection) -> None:

@@ -48,6 +48,7 @@ def write_report(path: Path, report: dict[str, Any]) -> Path:
 def _rows(report: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     named = [
         ("組（すべての資料）", "pairs", report["pairwise"]),
+        ("組（読み込めた記録）", "pairs of records that could be read", report["loaded"]["pairwise"]),
         ("組（氏名のある記録）", "pairs of identity records", report["identity"]["pairwise"]),
         ("こども（すべての資料）", "children", report["cluster"]),
         ("こども（氏名のある記録）", "children, identity records", report["identity"]["cluster"]),
