@@ -98,7 +98,8 @@ def _without_city(tidy: str) -> tuple[str | None, str]:
     rest = tidy[match.end() :].lstrip() if match else tidy
     cities = _towns_by_city()
     for length in range(min(14, len(rest)), 1, -1):
-        if rest[:length] in cities:
+        # 栄町 is a town of many cities and a city of its own: what leaves no town behind was the town
+        if rest[:length] in cities and rest[length:].strip():
             return rest[:length], rest[length:].lstrip()
     if match and (guess := _CITY_GUESS.match(rest)):
         return None, rest[guess.end() :].lstrip()

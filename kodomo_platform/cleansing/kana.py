@@ -36,7 +36,8 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 
 @dataclass(frozen=True, slots=True)
 class KanaForm:
-    """``match`` without blanks; ``surname`` and ``given`` only if the text divides them."""
+    """``match`` without blanks (a foreign name's parts keep one between them); ``surname`` and ``given`` only if the
+    text divides them."""
 
     match: str | None
     surname: str | None
@@ -64,7 +65,7 @@ def match_kana(text: str) -> KanaForm:
     if not parts:
         return KanaForm(None, None, None)
     order_free = latin or len(parts) > 2 or _DOTS.search(one_width) is not None
-    match = "".join(sorted(parts) if order_free else parts)
+    match = " ".join(sorted(parts)) if order_free else "".join(parts)
     if len(parts) == 1:
         return KanaForm(match, None, None)
     return KanaForm(match, parts[0], "".join(parts[1:]))

@@ -18,7 +18,8 @@ _LARGE = str.maketrans("ヶヵゖゕ", "ケカケカ")
 
 @dataclass(frozen=True, slots=True)
 class NameForm:
-    """``match`` without blanks; ``surname`` and ``given`` only if the text divides them. 〓 stands for any character."""
+    """``match`` without blanks (a foreign name's parts keep one between them, so that they can be told apart again);
+    ``surname`` and ``given`` only if the text divides them. 〓 stands for any character."""
 
     match: str | None
     surname: str | None
@@ -51,7 +52,7 @@ def match_name(text: str) -> NameForm:
         parts = [_fold_part(part) for part in parts]
     if not parts:
         return NameForm(None, None, None, has_gaiji)
-    match = "".join(sorted(parts)) if foreign else "".join(parts)
+    match = " ".join(sorted(parts)) if foreign else "".join(parts)
     if len(parts) == 1:
         return NameForm(match, None, None, has_gaiji)
     return NameForm(match, parts[0], "".join(parts[1:]), has_gaiji)

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from kodomo_platform.linkage.evidence import GIVEN_AGREES
+
 # a second record of one child in one source (a pupil of two schools) must be this certain
-SECOND_RECORD_BITS = 20.0
+SECOND_RECORD_BITS = 15.0
 LINK = "link"
 REVIEW = "review"
 APART = "apart"
@@ -26,6 +28,11 @@ class Node:
     number: str | None
     given: str | None
     given_kana: str | None
+    # a foreign name's whole readings (as spelled and as read), each with its parts in one order
+    foreign: tuple[str, ...] = ()
+
+
+Names = tuple[str | None, str | None]
 
 
 @dataclass
@@ -47,15 +54,24 @@ class _Cluster:
     registers: int = 0
     sources: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
-    names: list[tuple[str | None, str | None]] = field(default_factory=list)
+    names: list[Names] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)
     forbidden: set[int] = field(default_factory=set)
     members: list[int] = field(default_factory=list)
 
 
-def names_contradict(left: tuple[str | None, str | None], right: tuple[str | None, str | None]) -> bool:
+def names_contradict(left: Names, right: Names) -> bool:
     """Both have a given name, and neither kanji nor kana agree."""
     comparable = [(a, b) for a, b in zip(left, right, strict=True) if a and b]
     return bool(comparable) and all(a != b for a, b in comparable)
+
+
+def readings_contradict(left: set[str], right: set[str]) -> bool:
+    """Both hold foreign names, and none is a part of one of the other's (a middle name left out)."""
+    if not left or not right:
+        return False
+    ours, theirs = [set(name.split(" ")) for name in left], [set(name.split(" ")) for name in right]
+    return not any(a <= b or b <= a for a in ours for b in theirs)
 
 
 class Assignment:
@@ -83,6 +99,7 @@ class Assignment:
                 sources={node.source} & self._duplicate_free,
                 numbers={node.number} if node.number else set(),
                 names=[(node.given, node.given_kana)],
+                foreign=set(node.foreign),
                 members=[root],
             )
             self._clusters[root] = cluster
@@ -118,6 +135,8 @@ class Assignment:
             return "two_records_of_one_source"
         if any(names_contradict(x, y) for x in a.names for y in b.names):
             return "names_contradict"
+        if readings_contradict(a.foreign, b.foreign):
+            return "names_contradict"
         return ""
 
     def union(self, left: int, right: int) -> None:
@@ -130,6 +149,7 @@ class Assignment:
         a.sources |= b.sources
         a.numbers |= b.numbers
         a.names += [name for name in b.names if name not in a.names]
+        a.foreign |= b.foreign
         a.forbidden |= b.forbidden
         a.members += b.members
         del self._clusters[two]
@@ -193,7 +213,7 @@ def assign(
         if state.find(pair.left) == state.find(pair.right):
             pair.outcome = LINK
             continue
-        if pair.given_level < 2:
+        if pair.given_level < GIVEN_AGREES:
             pair.outcome, pair.why = REVIEW, "given_name_not_agreed"
             continue
         objection = state.objection(pair.left, pair.right, likeness=True, weight=pair.weight)
@@ -226,7 +246,7 @@ def _rivalled(
             rival = other.right if other.left == record else other.left
             if (
                 other is not pair
-                and other.given_level >= 2
+                and other.given_level >= GIVEN_AGREES
                 and state.find(rival) != state.find(partner)
                 and state.has_register(rival)
             ):

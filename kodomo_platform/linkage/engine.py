@@ -6,13 +6,19 @@ Runs on any DuckDB connection that holds ``linkage.lnk_identity``, ``cfg.run``, 
 
 from __future__ import annotations
 
-import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
-from kodomo_platform.linkage.evidence import Comparison, comparisons, dotted
+from kodomo_platform.linkage.evidence import (
+    GIVEN_AGREES,
+    GIVEN_SURE,
+    SAME_HOUSEHOLD,
+    Comparison,
+    comparisons,
+    dotted,
+)
 from kodomo_platform.linkage.likeness import likeness_pairs
 from kodomo_platform.linkage.model import LinkageModel, load_model, parse_model
 from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
@@ -40,42 +46,21 @@ def link_records(
     """
     model = standing_model(con) if model is None else model
     counts = prepare(con, identity)
-    nodes, keys = _nodes(con)
-    pairs = _number_pairs(con)
-    distrusted = {pair.left for pair in pairs if pair.kind == "conflict"}
-    pairs += _register_pairs(con)
-    pairs += _exact_pairs(con, {pair.left for pair in pairs if pair.kind == "number"})
-    linked = {pair.left for pair in pairs if pair.kind in {"number", "exact"}}
-    scored, compared = _splink_pairs(con, linked, nodes, model, remember=identity == IDENTITY)
-    already = {frozenset((pair.left, pair.right)) for pair in pairs}
-    pairs += [pair for pair in scored if frozenset((pair.left, pair.right)) not in already]
-    nodes = [
-        node if place not in distrusted else Node(node.register, node.source, None, node.given, node.given_kana)
-        for place, node in enumerate(nodes)
-    ]
-    decided = _decisions(con, keys)
-    state = assign(
-        nodes,
-        pairs,
-        decided=decided,
-        duplicate_free=DUPLICATE_FREE,
-        match=model.match,
-        review=model.review,
-        margin_bits=model.margin_bits,
-    )
-    standing = {frozenset((pair.left, pair.right)) for pair in pairs if pair.outcome == LINK}
-    for left, right, decision in decided:
-        if decision == "same" and frozenset((left, right)) not in standing and state.find(left) == state.find(right):
-            pairs.append(Pair(left, right, "review", 1.0, 0.0, outcome=LINK, why="decided_same"))
-    kept = [pair for pair in pairs if pair.outcome != APART]
-    table = _edge_table(con, kept, keys, [state.size(p.left) + state.size(p.right) for p in kept])
+    _empty_pairs(con)
+    _number_pairs(con)
+    _register_pairs(con)
+    _exact_pairs(con)
+    counts |= _splink_pairs(con, model, remember=identity == IDENTITY)
+    _decisions(con)
+    _settle(con, model)
+    table = _edge_table(con)
     con.execute("create schema if not exists linkage")
-    counts |= compared | {"records_compared_by_likeness": sum(not n.register for n in nodes) - len(linked)}
     con.execute("create or replace table linkage.lnk_run_count (metric varchar, value bigint)")
     con.executemany("insert into linkage.lnk_run_count values (?, ?)", [list(row) for row in sorted(counts.items())])
     con.execute("create or replace table linkage.lnk_model (version varchar, sha256 varchar)")
     con.execute("insert into linkage.lnk_model values (?, ?)", [model.version, model.sha256])
-    con.execute("drop table if exists lnk_prepared")
+    for name in ("lnk_prepared", "lnk_pair", "lnk_decided", "lnk_settled"):
+        con.execute(f"drop table if exists {name}")
     return table
 
 
@@ -99,70 +84,69 @@ def standing_model(con: duckdb.DuckDBPyConnection) -> LinkageModel:
     return model
 
 
-def _nodes(con: duckdb.DuckDBPyConnection) -> tuple[list[Node], dict[tuple[str, str], int]]:
-    rows = con.execute(
-        # a number that the register does not know is mistyped or outdated: it proves nothing against a link
-        "select p.is_register, p.source, case when p.is_register then p.source_record_id "
-        "when r.source_record_id is not null then p.resident_number end, "
-        "p.given_match, p.given_kana_match, p.source_record_id from lnk_prepared as p "
-        "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number order by p.rid"
-    ).fetchall()
-    nodes = [Node(*row[:5]) for row in rows]
-    return nodes, {(row[1], row[5]): place for place, row in enumerate(rows)}
+def _empty_pairs(con: duckdb.DuckDBPyConnection) -> None:
+    """Temp table ``lnk_pair``: pairs of ``lnk_prepared.rid`` as the passes find them."""
+    con.execute(
+        "create or replace temp table lnk_pair (a integer, b integer, kind varchar, probability double, "
+        "weight double, given tinyint)"
+    )
 
 
-def _decisions(con: duckdb.DuckDBPyConnection, keys: dict[tuple[str, str], int]) -> list[tuple[int, int, str]]:
-    rows = con.execute(
-        "select left_source, left_record, right_source, right_record, decision from ops.review_decision "
-        "order by 1, 2, 3, 4"
-    ).fetchall()
-    found = []
-    for left_source, left_record, right_source, right_record, decision in rows:
-        left, right = keys.get((left_source, left_record)), keys.get((right_source, right_record))
-        if left is not None and right is not None:
-            found.append((left, right, str(decision)))
-    return found
+def _decisions(con: duckdb.DuckDBPyConnection) -> None:
+    """Temp table ``lnk_decided``: what people said about pairs of records that are still there."""
+    con.execute(
+        "create or replace temp table lnk_decided as select l.rid as a, r.rid as b, d.decision "
+        "from ops.review_decision as d "
+        "join lnk_prepared as l on l.source = d.left_source and l.source_record_id = d.left_record "
+        "join lnk_prepared as r on r.source = d.right_source and r.source_record_id = d.right_record"
+    )
 
 
-def _number_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
+def _number_pairs(con: duckdb.DuckDBPyConnection) -> None:
     """Records that bear a number, each with the register's record of it (or the first record that bears it).
 
     The same number on two people is a conflict, not a link: given name or birth date must agree, and nothing may
     contradict (a twin's number on a twin's record has the right birth date and the wrong given name).
     """
-    rows = con.execute(
+    con.execute(
         f"""
+        insert into lnk_pair
         with anchors as (
             select case when is_register then source_record_id else resident_number end as number, min(rid) as rid
             from lnk_prepared where is_register or resident_number is not null group by 1
         ),
         levels as (
-            select l.rid as left_rid, r.rid as right_rid, {_level_columns()}
+            select l.rid as left_rid, r.rid as right_rid, l.given_match is null or r.given_match is null as kanji_lack,
+                {_level_columns()}
             from lnk_prepared as l
             join anchors as a on a.number = l.resident_number
             join lnk_prepared as r on r.rid = a.rid
             where not l.is_register and l.rid <> r.rid
+        ),
+        judged as (
+            select *,
+                case
+                    when given_name >= {GIVEN_AGREES}
+                        then birth_date <> 0 or (given_name > {GIVEN_AGREES} and household >= {SAME_HOUSEHOLD})
+                    -- like readings of unlike kanji are how twins are named
+                    when given_name = 1 then kanji_lack and birth_date in (2, 3) and sex <> 0 and household >= 4
+                    when given_name = -1 then birth_date >= 1 and sex <> 0
+                    else false
+                end as agrees
+            from levels
         )
-        select left_rid - 1, right_rid - 1, given_name,
-            case
-                when given_name >= 2 then birth_date <> 0 or (given_name >= 3 and household >= 6)
-                when given_name = 1 then birth_date in (2, 3) and sex <> 0 and household >= 4
-                when given_name = -1 then birth_date >= 1 and sex <> 0
-                else false
-            end as agrees
-        from levels order by 1, 2
+        select left_rid, right_rid, case when agrees then 'number' else 'conflict' end,
+            case when agrees then 1.0 else 0.5 end, case when agrees then 99.0 else 0.0 end, given_name
+        from judged
         """
-    ).fetchall()
-    return [
-        Pair(left, right, "number" if agrees else "conflict", 1.0 if agrees else 0.5, 99.0 if agrees else 0.0, level)
-        for left, right, level, agrees in rows
-    ]
+    )
 
 
-def _register_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
+def _register_pairs(con: duckdb.DuckDBPyConnection) -> None:
     """The same child twice in the register: who left and came back under a new number; anything less is asked."""
-    rows = con.execute(
+    con.execute(
         f"""
+        insert into lnk_pair
         with children as (select * from lnk_prepared as p where is_register and birth_exact and {young("p")}),
         levels as (
             select l.rid as left_rid, r.rid as right_rid,
@@ -179,26 +163,30 @@ def _register_pairs(con: duckdb.DuckDBPyConnection) -> list[Pair]:
                 and l.kana_match = r.kana_match and l.rid < r.rid
                 and l.relationship in ('child', 'grandchild') and r.relationship in ('child', 'grandchild')
             where l.is_register and r.is_register and (not l.birth_exact or not r.birth_exact)
+        ),
+        found as (
+            select left_rid, right_rid, max(given_name) as given,
+                bool_or(given_name > {GIVEN_SURE} and sex <> 0 and birth_date = 3
+                    and (household >= {SAME_HOUSEHOLD} or (in_turn and household >= 3))) as sure
+            from levels
+            where given_name >= {GIVEN_SURE} and sex <> 0 and (in_turn or household >= {SAME_HOUSEHOLD})
+            group by 1, 2
         )
-        select left_rid - 1, right_rid - 1, max(given_name),
-            bool_or(given_name >= 4 and sex <> 0 and birth_date = 3 and (household >= 6 or (in_turn and household >= 3)))
-        from levels
-        where given_name >= 3 and sex <> 0 and (in_turn or household >= 6) group by 1, 2 order by 1, 2
+        select left_rid, right_rid, case when sure then 'register_return' else 'register_duplicate' end,
+            case when sure then 0.999 else 0.5 end, 0.0, given
+        from found
         """
-    ).fetchall()
-    return [
-        Pair(left, right, "register_return" if sure else "register_duplicate", 0.999 if sure else 0.5, 0.0, level)
-        for left, right, level, sure in rows
-    ]
+    )
 
 
-def _exact_pairs(con: duckdb.DuckDBPyConnection, linked: set[int]) -> list[Pair]:
+def _exact_pairs(con: duckdb.DuckDBPyConnection) -> None:
     """Name, birth date and sex equal, something of the household equal too, and nobody else fits on either side."""
-    _mark(con, linked)
-    rows = con.execute(
+    con.execute(
         f"""
+        insert into lnk_pair
         with rest as (
-            select p.* from lnk_prepared as p anti join lnk_linked as k on k.rid = p.rid
+            select p.* from lnk_prepared as p
+            anti join (select a from lnk_pair where kind = 'number') as k on k.a = p.rid
             where not p.is_register and p.birth_exact
         ),
         children as (select * from lnk_prepared as p where is_register and birth_exact and {young("p")}),
@@ -219,49 +207,43 @@ def _exact_pairs(con: duckdb.DuckDBPyConnection, linked: set[int]) -> list[Pair]
                 count(*) over (partition by right_rid, source) as source_candidates
             from levels
         )
-        select left_rid - 1, right_rid - 1, given_name from counted
-        where given_name in (3, 4, 5) and sex <> 0 and household >= 5 and register_candidates = 1
+        select left_rid, right_rid, 'exact', 0.9999, 50.0, given_name from counted
+        where given_name >= {GIVEN_SURE} and sex <> 0 and household >= 5 and register_candidates = 1
             and (source_candidates = 1 or source not in {DUPLICATE_FREE!r})
             and (number is null or number = register_number or number not in (
                 select source_record_id from lnk_prepared where is_register))
-        order by 1, 2
         """
-    ).fetchall()
-    return [Pair(left, right, "exact", 0.9999, 50.0, level) for left, right, level in rows]
-
-
-def _mark(con: duckdb.DuckDBPyConnection, linked: set[int]) -> None:
-    import pyarrow as pa
-
-    con.register("lnk_linked_rows", pa.table({"rid": pa.array(sorted(rid + 1 for rid in linked), pa.int32())}))
-    con.execute("create or replace temp table lnk_linked as select rid from lnk_linked_rows")
-    con.unregister("lnk_linked_rows")
+    )
 
 
 def _splink_pairs(
-    con: duckdb.DuckDBPyConnection,
-    linked: set[int],
-    nodes: list[Node] | None,
-    model: LinkageModel,
-    threshold: float | None = None,
-    *,
-    remember: bool = False,
-) -> tuple[list[Pair], dict[str, int]]:
-    """Splink's opinion about every record that is still alone, against all children and all other records."""
-    counts = {"blocks_over_cap": 0, "records_compared_anew": 0, "records_compared_before": 0}
-    if nodes is not None and sum(not node.register for node in nodes) == len(linked):
-        return [], counts  # nothing is left to link: Splink need not even be imported
-    _mark(con, linked)
+    con: duckdb.DuckDBPyConnection, model: LinkageModel, threshold: float | None = None, *, remember: bool = False
+) -> dict[str, int]:
+    """Splink's opinion about every record that is still alone, against all children and all other records.
+
+    Returns:
+        Counts: crowded blocks left out, records compared by likeness, anew and as before.
+    """
+    (left,) = con.execute(
+        "select count(*) from lnk_prepared as p anti join (select a from lnk_pair where kind in ('number', 'exact')) "
+        "as k on k.a = p.rid where not p.is_register"
+    ).fetchone() or (0,)
+    counts = {
+        "blocks_over_cap": 0,
+        "records_compared_by_likeness": int(left),
+        "records_compared_anew": 0,
+        "records_compared_before": 0,
+    }
+    if not left:
+        return counts  # nothing is left to link: Splink need not even be imported
     con.execute(
         f"""
         create or replace temp table lnk_compared as
-        with named as (
-            select p.*, k.rid is null and not p.is_register as is_left,
-                coalesce(p.surname_match, p.surname_kana_match) as surname_key
-            from lnk_prepared as p left join lnk_linked as k on k.rid = p.rid
-            where {young("p")}
-        )
-        select * from named order by rid
+        with linked as (select distinct a as rid from lnk_pair where kind in ('number', 'exact'))
+        select p.*, k.rid is null and not p.is_register as is_left,
+            coalesce(p.surname_match, p.surname_kana_match) as surname_key
+        from lnk_prepared as p left join linked as k on k.rid = p.rid
+        where {young("p")} order by p.rid
         """
     )
     dropped = cap_blocks(con, "lnk_compared")
@@ -273,12 +255,12 @@ def _splink_pairs(
         "select greatest(count(*) filter (is_register), count(*) / 2) from lnk_compared"
     ).fetchone() or (0,)
     try:
-        rows, compared = likeness_pairs(
+        compared = likeness_pairs(
             con, model, int(people), min(model.review, 0.05) if threshold is None else threshold, remember=remember
         )
     finally:
         con.execute("drop table if exists lnk_compared")
-    return rows, counts | compared | {"blocks_over_cap": dropped}
+    return counts | compared | {"blocks_over_cap": dropped}
 
 
 def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity: str) -> list[Pair]:
@@ -287,73 +269,160 @@ def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity
     Positions in a pair are those of ``lnk_prepared`` (rid - 1), which is left behind.
     """
     prepare(con, identity)
-    pairs, _ = _splink_pairs(con, set(), None, model, threshold=0.001)
-    return pairs
+    _empty_pairs(con)
+    _splink_pairs(con, model, threshold=0.001)
+    rows = con.execute("select a - 1, b - 1, kind, probability, weight, given from lnk_pair order by a, b").fetchall()
+    con.execute("drop table lnk_pair")
+    return [Pair(*row) for row in rows]
 
 
 def _comparison(name: str) -> Comparison:
     return next(comparison for comparison in comparisons() if comparison.name == name)
 
 
-def _edge_table(
-    con: duckdb.DuckDBPyConnection, pairs: list[Pair], keys: dict[tuple[str, str], int], touches: list[int]
-) -> pa.Table:
+def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
+    """Temp table ``lnk_settled``: pairs that are linked or asked about, with what each answer moves.
+
+    A record that a number or an exact key joined to its anchor is a settled question unless a doubtful pair or a
+    person's decision touches it or a record of the same anchor. Most records are settled so, in SQL; `assign` sees
+    the rest.
+    """
     import pyarrow as pa
 
-    from kodomo_platform.operations import pair_id
-
-    record = {place: key for key, place in keys.items()}
+    con.execute(
+        """
+        create or replace temp table lnk_star as
+        with sure as (select a, min(b) as b from lnk_pair where kind in ('number', 'exact') group by a)
+        -- an anchor that is itself joined to the register: two steps, never more
+        select p.rid, coalesce(up.b, one.b, p.rid) as root
+        from lnk_prepared as p left join sure as one on one.a = p.rid left join sure as up on up.a = one.b
+        """
+    )
+    con.execute(
+        """
+        create or replace temp table lnk_restless as
+        with touched as (
+            select unnest([a, b]) as rid from lnk_pair where kind not in ('number', 'exact')
+            union select unnest([a, b]) from lnk_decided
+        ),
+        roots as (
+            select root from lnk_star semi join touched using (rid)
+            -- two anchors for one record: not a star
+            union select s.root from lnk_star as s join (
+                select a from lnk_pair where kind in ('number', 'exact') group by a having count(*) > 1
+            ) as twice on twice.a = s.rid
+        )
+        select rid, row_number() over (order by rid) - 1 as place from lnk_star semi join roots using (root)
+        """
+    )
+    nodes = [
+        Node(register, source, number, given, kana, tuple(sorted(foreign)))
+        for register, source, number, given, kana, foreign in con.execute(
+            # a number that the register does not know is mistyped or outdated: it proves nothing against a link,
+            # nor does one that another person bears
+            "select p.is_register, p.source, case when p.is_register then p.source_record_id "
+            "when r.source_record_id is not null and c.a is null then p.resident_number end, "
+            "case when not p.is_foreign then p.given_match end, p.given_kana_match, "
+            "case when p.is_foreign then list_distinct([p.kana_form, p.name_form]) else [] end "
+            "from lnk_restless as q join lnk_prepared as p on p.rid = q.rid "
+            "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number "
+            "left join (select distinct a from lnk_pair where kind = 'conflict') as c on c.a = p.rid order by q.place"
+        ).fetchall()
+    ]
+    pairs = [
+        Pair(*row)
+        for row in con.execute(
+            "select l.place, r.place, kind, probability, weight, given from lnk_pair "
+            "join lnk_restless as l on l.rid = a join lnk_restless as r on r.rid = b order by kind, a, b"
+        ).fetchall()
+    ]
+    decided = con.execute(
+        "select l.place, r.place, decision from lnk_decided join lnk_restless as l on l.rid = a "
+        "join lnk_restless as r on r.rid = b order by 1, 2"
+    ).fetchall()
+    state = assign(
+        nodes,
+        pairs,
+        decided=decided,
+        duplicate_free=DUPLICATE_FREE,
+        match=model.match,
+        review=model.review,
+        margin_bits=model.margin_bits,
+    )
+    standing = {frozenset((pair.left, pair.right)) for pair in pairs if pair.outcome == LINK}
+    for left, right, decision in decided:
+        if decision == "same" and frozenset((left, right)) not in standing and state.find(left) == state.find(right):
+            pairs.append(Pair(left, right, "review", 1.0, 0.0, outcome=LINK, why="decided_same"))
+    kept = [pair for pair in pairs if pair.outcome != APART]
     con.register(
-        "lnk_pair_rows",
+        "lnk_kept",
         pa.table(
             {
-                "place": pa.array(range(len(pairs)), pa.int32()),
-                "a": pa.array([p.left + 1 for p in pairs], pa.int32()),
-                "b": pa.array([p.right + 1 for p in pairs], pa.int32()),
+                "left_place": pa.array([pair.left for pair in kept], pa.int32()),
+                "right_place": pa.array([pair.right for pair in kept], pa.int32()),
+                "kind": pa.array([pair.kind for pair in kept], pa.string()),
+                "probability": pa.array([pair.probability for pair in kept], pa.float64()),
+                "weight": pa.array([pair.weight for pair in kept], pa.float64()),
+                "outcome": pa.array([pair.outcome for pair in kept], pa.string()),
+                "why": pa.array([pair.why for pair in kept], pa.string()),
+                "touches": pa.array([state.size(pair.left) + state.size(pair.right) for pair in kept], pa.int32()),
             }
         ),
     )
-    levels = con.execute(
-        f"select {_level_columns()} from lnk_pair_rows as q join lnk_prepared as l on l.rid = q.a "
-        "join lnk_prepared as r on r.rid = q.b order by q.place"
-    ).fetchall()
-    con.unregister("lnk_pair_rows")
-    words = {name: {level.number: level.name for level in _comparison(name).levels} for name in _LEVELS}
-    columns: dict[str, list[Any]] = {name: [] for name in EDGE_COLUMNS}
-    for pair, found, touched in zip(pairs, levels, touches, strict=True):
-        first, second = sorted((record[pair.left], record[pair.right]))
-        evidence = {name: words[name][value] for name, value in zip(_LEVELS, found, strict=True)}
-        for name, value in (
-            ("pair_id", pair_id(first, second)),
-            ("left_source", first[0]),
-            ("left_record", first[1]),
-            ("right_source", second[0]),
-            ("right_record", second[1]),
-            ("kind", pair.kind),
-            ("probability", pair.probability),
-            ("weight", pair.weight),
-            *zip(_LEVELS, found, strict=True),
-            ("outcome", pair.outcome),
-            ("why", pair.why),
-            ("evidence", json.dumps(evidence | {"why": pair.why}, ensure_ascii=False)),
-            ("touches", touched),
-        ):
-            columns[name].append(value)
-    table = pa.table({name: pa.array(columns[name], kind) for name, kind in _edge_types().items()})
-    return table.sort_by([("pair_id", "ascending")])
+    con.execute(
+        f"""
+        create or replace temp table lnk_settled as
+        with sizes as (select root, count(*) as size from lnk_star group by root)
+        select p.a, p.b, p.kind, p.probability, p.weight, '{LINK}' as outcome, '' as why,
+            cast(2 * z.size as integer) as touches
+        from lnk_pair as p join lnk_star as s on s.rid = p.a join sizes as z on z.root = s.root
+        anti join lnk_restless as q on q.rid = p.a
+        union all
+        select l.rid, r.rid, k.kind, k.probability, k.weight, k.outcome, k.why, k.touches
+        from lnk_kept as k join lnk_restless as l on l.place = k.left_place
+        join lnk_restless as r on r.place = k.right_place
+        """
+    )
+    con.unregister("lnk_kept")
+    con.execute("drop table lnk_star; drop table lnk_restless")
+
+
+def _edge_table(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """``lnk_settled`` as `link_records` gives it, with levels, words and each pair's name (`operations.pair_id`)."""
+
+    def word(comparison: str) -> str:
+        whens = " ".join(f"when {level.number} then '{level.name}'" for level in _comparison(comparison).levels)
+        return f"case {comparison} {whens} end"
+
+    evidence = " || ', ' || ".join(
+        f"""'"{name}": "' || {value} || '"'"""
+        for name, value in (*((name, word(name)) for name in _LEVELS), ("why", "why"))
+    )
+    first = "(l.source, l.source_record_id) < (r.source, r.source_record_id)"
+    return con.execute(
+        f"""
+        with named as (
+            select q.*, {_level_columns()},
+                case when {first} then l.source else r.source end as left_source,
+                case when {first} then l.source_record_id else r.source_record_id end as left_record,
+                case when {first} then r.source else l.source end as right_source,
+                case when {first} then r.source_record_id else l.source_record_id end as right_record
+            from lnk_settled as q join lnk_prepared as l on l.rid = q.a join lnk_prepared as r on r.rid = q.b
+        )
+        select 'p' || left(sha256(concat_ws(chr(31), left_source, left_record, right_source, right_record)), 20)
+                as pair_id,
+            left_source, left_record, right_source, right_record, kind, probability, weight,
+            {", ".join(f"cast({name} as tinyint) as {name}" for name in _LEVELS)}, outcome, why,
+            '{{' || {evidence} || '}}' as evidence, touches
+        from named order by pair_id
+        """
+    ).to_arrow_table()
 
 
 EDGE_COLUMNS = (
     "pair_id", "left_source", "left_record", "right_source", "right_record", "kind", "probability", "weight",
     *_LEVELS, "outcome", "why", "evidence", "touches",
 )  # fmt: skip
-
-
-def _edge_types() -> dict[str, Any]:
-    import pyarrow as pa
-
-    numbers = {"probability": pa.float64(), "weight": pa.float64(), "touches": pa.int32()}
-    return {name: numbers.get(name, pa.int8() if name in _LEVELS else pa.string()) for name in EDGE_COLUMNS}
 
 
 __all__ = ["DUPLICATE_FREE", "EDGE_COLUMNS", "IDENTITY", "REGISTER", "link_records", "score_everyone", "standing_model"]

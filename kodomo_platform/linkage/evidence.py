@@ -56,10 +56,16 @@ class Comparison:
 PAIR_COLUMNS = (
     "given_match",
     "given_kana_match",
+    "given_letters",
+    "skeleton",
     "name_match",
     "kana_match",
+    "name_form",
+    "kana_form",
+    "is_foreign",
+    "name_parts",
+    "kana_parts",
     "alias_match",
-    "alias_kana",
     "name_pattern",
     "surname_match",
     "surname_kana_match",
@@ -69,11 +75,20 @@ PAIR_COLUMNS = (
     "birth_latest",
     "birth_exact",
     "sex",
-    "address_key",
+    "address_town",
+    "address_block",
     "town_key",
     "phone_match",
     "guardians",
+    "guardian_givens",
 )
+LIST_COLUMNS = ("name_parts", "kana_parts", "guardians", "guardian_givens")
+# from this level on given names agree; below, likeness alone never links
+GIVEN_AGREES = 2
+# kanji or kana agree and nothing that can be compared differs
+GIVEN_SURE = 5
+# surname and an address, phone or guardian agree
+SAME_HOUSEHOLD = 6
 
 
 def comparisons(side: Side = dotted) -> tuple[Comparison, ...]:
@@ -83,6 +98,15 @@ def comparisons(side: Side = dotted) -> tuple[Comparison, ...]:
 
 def _equal(column: str, side: Side) -> str:
     return f"{side(column, 'l')} = {side(column, 'r')}"
+
+
+def _whole_kana(side: Side) -> str:
+    """The whole reading agrees, in any order, whichever slot it stands in."""
+    return " or ".join(
+        f"coalesce({side(one, 'l')} = {side(other, 'r')}, false)"
+        for one in ("kana_form", "name_form")
+        for other in ("kana_form", "name_form")
+    )
 
 
 def given_name(side: Side) -> Comparison:
@@ -114,32 +138,58 @@ def given_name(side: Side) -> Comparison:
     )
     kana = (
         f"coalesce({_equal('given_kana_match', side)}, false) or coalesce({_equal('kana_match', side)}, false) "
-        f"or coalesce({unsplit_kana}, false) or coalesce({either('alias_kana', 'kana_match')}, false)"
+        f"or {_whole_kana(side)} or coalesce({unsplit_kana}, false)"
     )
-    no_kanji = f"({side('name_match', 'l')} is null or {side('name_match', 'r')} is null)"
-    no_kana = f"({side('kana_match', 'l')} is null or {side('kana_match', 'r')} is null)"
-    left, right = side("given_kana_match", "l"), side("given_kana_match", "r")
-    near = (
-        f"least(length({left}), length({right})) >= 3 and abs(length({left}) - length({right})) <= 1 "
-        f"and damerau_levenshtein({left}, {right}) <= 1"
+
+    def none(columns: tuple[str, ...]) -> str:
+        both = [" and ".join(f"{side(column, a)} is null" for column in columns) for a in ("l", "r")]
+        return f"(({both[0]}) or ({both[1]}))"
+
+    no_kanji = none(("name_match", "alias_match"))
+    no_kana = none(("kana_form", "name_form"))
+    left, right = side("given_letters", "l"), side("given_letters", "r")
+    one_edit = f"abs(length({left}) - length({right})) <= 1 and damerau_levenshtein({left}, {right}) <= 1"
+    # of two kana one is half the name: with kanji that agree it may be a slip, alone it is another name
+    slip = f"coalesce(least(length({left}), length({right})) >= 2 and {one_edit}, false)"
+    near_kana = f"coalesce(least(length({left}), length({right})) >= 3 and {one_edit}, false)"
+    one, two = side("given_match", "l"), side("given_match", "r")
+    same_places = " + ".join(f"({one}[{place}] = {two}[{place}])::int" for place in (1, 2, 3))
+    near_kanji = (
+        f"coalesce(length({one}) between 2 and 3 and length({one}) = length({two}) and {same_places} = 2, false)"
     )
+    # a foreign name with a middle name and without: every part of the one stands in the other
+    parts, others = side("name_parts", "l"), side("name_parts", "r")
+    kana_parts, kana_others = side("kana_parts", "l"), side("kana_parts", "r")
+    within = " or ".join(
+        f"coalesce(least(len({a}), len({b})) >= 2 and (list_has_all({a}, {b}) or list_has_all({b}, {a})), false)"
+        for a, b in ((parts, others), (kana_parts, others), (parts, kana_others))
+    )
+    partly = f"(({side('is_foreign', 'l')} or {side('is_foreign', 'r')}) and ({within}))"
     return Comparison(
         "given_name",
         "名（漢字・カナ）",
         "given name (kanji and kana)",
         (
             Level(-1, "not_comparable", "比べられない", "cannot be compared", f"{no_kanji} and {no_kana}"),
-            Level(5, "both", "漢字もカナも一致", "kanji and kana agree", f"({kanji}) and ({kana})"),
-            Level(4, "kanji", "漢字が一致（カナなし）", "kanji agree, no kana", f"({kanji}) and {no_kana}"),
-            Level(3, "kana", "カナが一致（漢字なし）", "kana agree, no kanji", f"({kana}) and {no_kanji}"),
+            Level(7, "both", "漢字もカナも一致", "kanji and kana agree", f"({kanji}) and ({kana})"),
+            Level(6, "kanji", "漢字が一致（カナなし）", "kanji agree, no kana", f"({kanji}) and {no_kana}"),
+            Level(5, "kana", "カナが一致（漢字なし）", "kana agree, no kanji", f"({kana}) and {no_kanji}"),
             Level(
-                2,
-                "one_of_two",
-                "漢字・カナの一方のみ一致",
-                "one of kanji and kana agrees, the other differs",
-                f"({kanji}) or ({kana})",
+                4,
+                "nearly_both",
+                "漢字が一致しカナが一字違い、または外国人名の一部がない",
+                "kanji agree and kana differ in one character, or a part of a foreign name is left out",
+                f"(({kanji}) and {slip}) or {partly}",
             ),
-            Level(1, "near", "カナが一字違い", "kana differ in one character", f"coalesce({near}, false)"),
+            Level(3, "kanji_alone", "漢字は一致しカナは異なる", "kanji agree, kana differ", kanji),
+            Level(2, "kana_alone", "カナは一致し漢字は異なる", "kana agree, kanji differ", kana),
+            Level(
+                1,
+                "near",
+                "カナまたは漢字が一字違い",
+                "kana or kanji differ in one character",
+                f"{near_kana} or {near_kanji} or coalesce({_equal('skeleton', side)}, false)",
+            ),
             Level(0, "different", "異なる", "different", "else"),
         ),
     )
@@ -156,6 +206,8 @@ def birth_date(side: Side) -> Comparison:
     )
     parts = " + ".join(f"({part}({left}) = {part}({right}))::int" for part in ("year", "month", "day"))
     swapped = f"year({left}) = year({right}) and month({left}) = day({right}) and day({left}) = month({right})"
+    # systems that want a day fill in the first of January
+    filled = " or ".join(f"(month({day}) = 1 and day({day}) = 1)" for day in (left, right))
     return Comparison(
         "birth_date",
         "生年月日",
@@ -169,9 +221,9 @@ def birth_date(side: Side) -> Comparison:
             Level(
                 1,
                 "near",
-                "年・月・日のうち一つ違い、または月日が逆",
-                "one part differs, or month and day swapped",
-                f"{exact} and (({parts}) = 2 or ({swapped}))",
+                "年・月・日のうち一つ違い、月日が逆、または一方が同年の1月1日",
+                "one part differs, month and day swapped, or one is the first of January of the same year",
+                f"{exact} and (({parts}) = 2 or ({swapped}) or (year({left}) = year({right}) and ({filled})))",
             ),
             Level(0, "different", "異なる", "different", "else"),
         ),
@@ -195,27 +247,41 @@ def sex(side: Side) -> Comparison:
 
 def household(side: Side) -> Comparison:
     """Surname, address, phone and guardian as one: what supports a link but never decides between siblings."""
+    # a name written without a space: it begins with the other's surname
+    unsplit = " or ".join(
+        f"coalesce({side('surname_match', a)} is null and length({side('surname_match', b)}) >= 2 "
+        f"and starts_with({side('name_match', a)}, {side('surname_match', b)}), false)"
+        for a, b in (("l", "r"), ("r", "l"))
+    )
     surname = (
         f"(coalesce({_equal('surname_match', side)}, false) or coalesce({_equal('surname_kana_match', side)}, false) "
         f"or coalesce({side('former_surname_match', 'l')} = {side('surname_match', 'r')}, false) "
         f"or coalesce({side('former_surname_match', 'r')} = {side('surname_match', 'l')}, false) "
         f"or coalesce({_equal('name_match', side)}, false) or coalesce({_equal('kana_match', side)}, false) "
+        f"or {_whole_kana(side)} or {unsplit} "
         f"or coalesce({side('alias_match', 'l')} = {side('name_match', 'r')}, false) "
-        f"or coalesce({side('alias_match', 'r')} = {side('name_match', 'l')}, false))"
+        f"or coalesce({side('alias_match', 'r')} = {side('name_match', 'l')}, false) "
+        f"or coalesce({side('is_foreign', 'l')} and {side('is_foreign', 'r')} "
+        f"and list_has_any({side('name_parts', 'l')}, {side('name_parts', 'r')}), false))"
     )
-    guardians = f"list_has_any({side('guardians', 'l')}, {side('guardians', 'r')})"
-    support = (
-        f"(coalesce({_equal('address_key', side)}, false)::int + coalesce({_equal('phone_match', side)}, false)::int "
-        f"+ coalesce({guardians}, false)::int)"
+    town_l, town_r = side("address_town", "l"), side("address_town", "r")
+    # one system writes the city before the town, the other does not
+    same_town = f"(ends_with({town_l}, {town_r}) or ends_with({town_r}, {town_l}))"
+    address = f"coalesce({_equal('address_block', side)} and {same_town}, false)"
+    # the guardian's surname changes with the child's: the given name alone is looked at too
+    guardians = (
+        f"(coalesce(list_has_any({side('guardians', 'l')}, {side('guardians', 'r')}), false) "
+        f"or coalesce(list_has_any({side('guardian_givens', 'l')}, {side('guardian_givens', 'r')}), false))"
     )
-    town = f"coalesce({_equal('town_key', side)}, false)"
+    support = f"({address}::int + coalesce({_equal('phone_match', side)}, false)::int + {guardians}::int)"
+    town = f"(coalesce({_equal('town_key', side)}, false) or coalesce({same_town}, false))"
     nothing = " and ".join(
         f"({side(column, 'l')} is null or {side(column, 'r')} is null)"
-        for column in ("address_key", "phone_match", "guardians")
+        for column in ("address_block", "phone_match", "guardians")
     )
     no_surname = (
         f"({side('name_match', 'l')} is null or {side('name_match', 'r')} is null) "
-        f"and ({side('kana_match', 'l')} is null or {side('kana_match', 'r')} is null)"
+        f"and ({side('kana_form', 'l')} is null or {side('kana_form', 'r')} is null)"
     )
     return Comparison(
         "household",

@@ -18,8 +18,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from kodomo_platform.linkage.assignment import Pair
-from kodomo_platform.linkage.evidence import PAIR_COLUMNS, comparisons, dotted
+from kodomo_platform.linkage.evidence import LIST_COLUMNS, PAIR_COLUMNS, comparisons, dotted
 from kodomo_platform.linkage.model import (
     SPLINK_COLUMNS,
     TERM_COLUMNS,
@@ -43,21 +42,22 @@ _LEVELS = tuple(comparison.name for comparison in comparisons())
 
 def likeness_pairs(
     con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int, threshold: float, *, remember: bool
-) -> tuple[list[Pair], dict[str, int]]:
-    """Pairs of ``lnk_compared`` with a probability of at least ``threshold``, surest first (positions: rid - 1).
+) -> dict[str, int]:
+    """Add pairs of ``lnk_compared`` with a probability of at least ``threshold`` to ``lnk_pair``, without those that are
+    there already.
 
     Args:
         people: how many people could be meant; at least `LEAST_PEOPLE` are assumed.
         remember: use and keep what former runs on this warehouse compared.
 
     Returns:
-        The pairs, and how many records were compared anew and how many as before.
+        How many records were compared anew and how many as before.
     """
-    columns = ", ".join(column for column in dict.fromkeys(SPLINK_COLUMNS) if column != "guardians")
-    con.execute(
-        "create or replace temp table lnk_splink_right as "
-        f"select {columns}, list_sort(guardians) as guardians from lnk_compared order by rid"
+    columns = ", ".join(
+        f"list_sort({column}) as {column}" if column in LIST_COLUMNS else column
+        for column in dict.fromkeys(SPLINK_COLUMNS)
     )
+    con.execute(f"create or replace temp table lnk_splink_right as select {columns} from lnk_compared order by rid")
     stamp = _fingerprint(model, threshold)
     _take_fingerprints(con)
     if remember and _remembered(con, stamp):
@@ -75,10 +75,10 @@ def likeness_pairs(
             f"from {_MEMORY} as m join lnk_seen as l on l.seq = m.left_seq join lnk_seen as r on r.seq = m.right_seq"
         )
         _keep(con)
-    pairs = _weigh(con, max(people, LEAST_PEOPLE), threshold)
+    _weigh(con, model, max(people, LEAST_PEOPLE), threshold)
     for table in ("lnk_splink_right", "lnk_content", "lnk_seen", "lnk_candidate"):
         con.execute(f"drop table if exists {table}")
-    return pairs, counts
+    return counts
 
 
 def _take_fingerprints(con: duckdb.DuckDBPyConnection) -> None:
@@ -220,17 +220,19 @@ def _keep(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("drop table lnk_numbered")
 
 
-def _weigh(con: duckdb.DuckDBPyConnection, people: int, threshold: float) -> list[Pair]:
+def _weigh(con: duckdb.DuckDBPyConnection, model: LinkageModel, people: int, threshold: float) -> None:
     """Weights as they are today: from the most a pair can weigh, what today's frequencies and people take away.
 
     Splink adds log2(u) - log2(frequency) where a level has a term frequency (its ``tf_minimum_u_value`` the least that
-    is believed); `_ask_splink` had it add log2(u) - log2(floor).
+    is believed); `_ask_splink` had it add log2(u) - log2(floor). A small town's few records say little about how common
+    a name is: the usual frequency counts as `LEAST_PEOPLE` records more.
     """
     joins, taken = [], []
     for column in TERM_COLUMNS:
+        usual = model.usual_frequency(column) * LEAST_PEOPLE
         con.execute(
-            f"create or replace temp table lnk_tf_{column} as select {column} as term, "
-            f"log2(greatest(count(*) * 1.0 / sum(count(*)) over (), {TERM_FREQUENCY_FLOOR})) as bits "
+            f"create or replace temp table lnk_tf_{column} as select {column} as term, log2(greatest("
+            f"(count(*) + {usual!r}) / (sum(count(*)) over () + {LEAST_PEOPLE}), {TERM_FREQUENCY_FLOOR})) as bits "
             f"from lnk_splink_right where {column} is not null group by {column}"
         )
         for side in ("l", "r"):
@@ -246,8 +248,9 @@ def _weigh(con: duckdb.DuckDBPyConnection, people: int, threshold: float) -> lis
         if whens:
             taken.append(f"(case {whens} else 0 end)")
     prior = math.log2(1 / (people - 1)) - math.log2(1 / (LEAST_PEOPLE - 1))
-    rows = con.execute(
+    con.execute(
         f"""
+        insert into lnk_pair
         with weighed as (
             select c.rid_l, c.rid_r, c.given_name, c.most + ({prior!r}){"".join(f" - {term}" for term in taken)} as weight
             from lnk_candidate as c
@@ -255,11 +258,11 @@ def _weigh(con: duckdb.DuckDBPyConnection, people: int, threshold: float) -> lis
             join lnk_splink_right as r on r.rid = c.rid_r
             {" ".join(joins)}
         )
-        select rid_l - 1, rid_r - 1, 1 / (1 + pow(2, -weight)), weight, given_name from weighed
+        select rid_l, rid_r, 'probabilistic', 1 / (1 + pow(2, -weight)), weight, given_name from weighed as w
+        anti join (select a, b from lnk_pair union all select b, a from lnk_pair) as k
+            on k.a = w.rid_l and k.b = w.rid_r
         where weight >= {math.log2(threshold / (1 - threshold))!r}
-        order by weight desc, rid_l, rid_r
         """
-    ).fetchall()
+    )
     for column in TERM_COLUMNS:
         con.execute(f"drop table if exists lnk_tf_{column}")
-    return [Pair(a, b, "probabilistic", float(p), float(w), g) for a, b, p, w, g in rows]

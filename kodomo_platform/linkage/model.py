@@ -22,14 +22,23 @@ SHIPPED = Path(__file__).parent / "model" / "shipped.json"
 TERM_FREQUENCY_FLOOR = 0.0002
 # comparison level -> column whose frequency says how telling an agreement is
 TERM_FREQUENCIES = {
-    ("given_name", 5): "given_match",
+    ("given_name", 7): "given_match",
+    ("given_name", 6): "given_match",
+    ("given_name", 5): "given_kana_match",
     ("given_name", 4): "given_match",
-    ("given_name", 3): "given_kana_match",
+    ("given_name", 3): "given_match",
+    ("given_name", 2): "given_kana_match",
     ("birth_date", 3): "birth_date",
     ("household", 4): "surname_key",
     ("household", 1): "surname_key",
 }
-TERM_COLUMNS = ("given_match", "given_kana_match", "birth_date", "surname_key")
+# column -> the levels at which strangers agree in it: together they say how frequent a value is on average
+TERM_COLUMNS = {
+    "given_match": (("given_name", "both"),),
+    "given_kana_match": (("given_name", "both"), ("given_name", "kana_alone")),
+    "birth_date": (("birth_date", "equal"),),
+    "surname_key": (("household", "surname_alone"), ("household", "surname_only")),
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,10 @@ class LinkageModel:
     training: dict[str, Any]
     sha256: str
     text: str = field(repr=False, default="")
+
+    def usual_frequency(self, column: str) -> float:
+        """How often two strangers agree in a column with term frequencies."""
+        return sum(self.weights[comparison][level][1] for comparison, level in TERM_COLUMNS[column])
 
     def pair(self, comparison: Comparison, level_name: str) -> tuple[float, float]:
         return self.weights[comparison.name][level_name]
@@ -159,11 +172,14 @@ def splink_settings(model: LinkageModel, people: int) -> dict[str, Any]:
             }
             column = TERM_FREQUENCIES.get((comparison.name, level.number))
             if column is not None:
+                # a value's frequency is measured against what is usual, whatever else the level says about the pair
+                usual = model.usual_frequency(column)
                 entry |= {
+                    "m_probability": min(1.0, m * usual / u),
+                    "u_probability": usual,
                     "tf_adjustment_column": column,
                     "tf_adjustment_weight": 1.0,
                     "tf_minimum_u_value": TERM_FREQUENCY_FLOOR,
-                    # the level's own u is the average that the frequency is measured against
                     "disable_tf_exact_match_detection": True,
                 }
             levels.append(entry)

@@ -34,15 +34,61 @@ DATE_SHARE = 0.05
 BLOCKS = {
     "b_given_birth": "given_match || '|' || birth_date",
     "b_kana_birth": "given_kana_match || '|' || birth_date",
-    "b_name": "name_match",
+    "b_name": "coalesce(name_match, name_form)",
     "b_kana": "kana_match",
+    "b_form": "coalesce(kana_form, name_form)",
     "b_alias": "coalesce(alias_match, name_match)",
     "b_town_birth": "town_key || '|' || birth_date",
+    "b_block_birth": "address_block || '|' || birth_date",
     "b_phone_birth": "phone_match || '|' || birth_date",
     "b_phone_given": "phone_match || '|' || coalesce(given_kana_match, given_match)",
-    "b_address_given": "address_key || '|' || coalesce(given_kana_match, given_match)",
-    "b_address_kanji": "address_key || '|' || given_match",
+    "b_block_given": "address_block || '|' || coalesce(given_kana_match, given_match)",
+    "b_block_kanji": "address_block || '|' || given_match",
 }
+# a name in kana alone: a foreign one, or one written by its reading
+_KANA_NAME = "[ぁ-ゖァ-ヺー ]+"
+_KANA_FROM, _KANA_TO = (
+    "ぁあぃいぅうぇえぉおかがきぎくぐけげこごさざしじすずせぜそぞただちぢっつづてでとどなにぬねのはばぱひびぴふぶぷへべぺほぼぽまみむめもゃやゅゆょよらりるれろゎわゐゑをんゔァィゥェォッャュョー",
+    "アアイイウウエエオオカガキギクグケゲコゴサザシジスズセゼソゾタダチジツツズテデトドナニヌネノハバパヒビピフブプヘベペホボポマミムメモヤヤユユヨヨラリルレロワワイエオンブアイウエオツヤユヨ",
+)
+
+# DuckDB measures edits in bytes, of which a kana has three: a letter of its own for each folded kana
+_KANA_LETTERS = (
+    "アイウエオカガキギクグケゲコゴサザシジスズセゼソゾタダチツテデトドナニヌネノハバパヒビピフブプヘベペホボポマミムメモヤユヨラリルレロワン",
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&()*+,-.:;<=>?",
+)
+# what is left of a reading when only the kind of each consonant counts: spellings of a foreign name meet
+_CONSONANTS = {
+    "K": "カガキギクグケゲコゴ", "S": "サザシジスズセゼソゾチ", "T": "タダツテデトド", "N": "ナニヌネノン", "M": "マミムメモ",
+    "P": "ハバパヒビピフブプヘベペホボポ", "R": "ラリルレロ",
+}  # fmt: skip
+_VOWELS = "アイウエオヤユヨワ"
+# hiragana divided by a blank in its source has lost it in the matching form, but kept its two parts
+_NAME_PARTS = "case when given_match <> '' and name_match not like '% %' then surname_match || ' ' || given_match else name_match end"
+
+
+def _as_kana(column: str) -> str:
+    """SQL: a text in kana as `cleansing.kana` folds readings."""
+    return f"translate({column}, '{_KANA_FROM}', '{_KANA_TO}')"
+
+
+def _reversed(surname: str, given: str) -> str:
+    """SQL: what stands as surname is a given name in this town and no other's surname, and the other way round."""
+    return (
+        f"({surname}.as_surname = 1 and {surname}.as_given >= 2 and {given}.as_surname >= 2 "
+        f"and {given}.as_surname > {given}.as_given and strpos({given}.name, ' ') = 0)"
+    )
+
+
+def _skeleton(column: str) -> str:
+    """SQL: consonants of a whole reading, part by part; NULL when hardly anything is left."""
+    kana = "".join(_CONSONANTS.values()) + _VOWELS
+    kinds = "".join(kind * len(kana) for kind, kana in _CONSONANTS.items())
+    return f"nullif(translate({column}, '{kana}', '{kinds}'), '')"
+
+
+def _sorted_parts(column: str) -> str:
+    return f"array_to_string(list_sort(string_split({column}, ' ')), ' ')"
 
 
 def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identity") -> dict[str, int]:
@@ -58,7 +104,8 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
         create or replace temp table lnk_prepared as
         with adults as (
             select household_number, list_distinct(array_agg(name_match) filter (name_match is not null)
-                || array_agg(kana_match) filter (kana_match is not null)) as guardians
+                || array_agg(kana_match) filter (kana_match is not null)) as guardians,
+                array_agg(distinct given_match) filter (given_match <> '') as guardian_givens
             from {identity}
             where source = '{REGISTER}' and household_number is not null
                 and (relationship in ('head', 'spouse', 'parent')
@@ -71,7 +118,7 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                 case when is_swapped then kana_match else name_match end as name_match,
                 case when is_swapped then surname_kana_match else surname_match end as surname_match,
                 case when is_swapped then given_kana_match else given_match end as given_match,
-                case when is_swapped then null else kana_match end as kana_match,
+                case when is_swapped then name_match else kana_match end as kana_match,
                 case when is_swapped then null else surname_kana_match end as surname_kana_match,
                 case when is_swapped then null else given_kana_match end as given_kana_match
             )
@@ -89,14 +136,63 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                 from {identity} where birth_date is not null group by source, birth_date)
             where (n > 20 and n > total * {DATE_SHARE}) or birth_date <= date '1900-01-01'
         ),
+        -- given name before surname: the town knows which is which
+        seen as (
+            select name, sum(as_surname) as as_surname, sum(as_given) as as_given
+            from (
+                select surname_match as name, count(*) as as_surname, 0 as as_given from swapped group by surname_match
+                union all select given_match, 0, count(*) from swapped group by given_match
+                union all select surname_kana_match, count(*), 0 from swapped group by surname_kana_match
+                union all select given_kana_match, 0, count(*) from swapped group by given_kana_match
+            )
+            where name <> '' group by name
+        ),
+        reversed as (
+            select s.source, s.source_record_id, coalesce({_reversed("a", "b")}, false) as name_reversed,
+                coalesce({_reversed("c", "d")}, false) as kana_reversed
+            from swapped as s
+            left join seen as a on a.name = s.surname_match left join seen as b on b.name = s.given_match
+            left join seen as c on c.name = s.surname_kana_match left join seen as d on d.name = s.given_kana_match
+            where {_reversed("a", "b")} or {_reversed("c", "d")}
+        ),
+        ordered as (
+            select s.* replace (
+                case when name_reversed then s.given_match else s.surname_match end as surname_match,
+                case when name_reversed then s.surname_match else s.given_match end as given_match,
+                case when name_reversed then s.given_match || s.surname_match else s.name_match end as name_match,
+                case when kana_reversed then s.given_kana_match else s.surname_kana_match end as surname_kana_match,
+                case when kana_reversed then s.surname_kana_match else s.given_kana_match end as given_kana_match,
+                case when kana_reversed then s.given_kana_match || s.surname_kana_match else s.kana_match end
+                    as kana_match
+            )
+            from swapped as s left join reversed as v
+                on v.source = s.source and v.source_record_id = s.source_record_id
+        ),
         dated as (
             select s.* replace (
                 case when d.source is null then s.birth_date end as birth_date,
                 case when d.source is null then s.birth_date__earliest end as birth_date__earliest,
                 case when d.source is null then s.birth_date__latest end as birth_date__latest
             )
-            from swapped as s
+            from ordered as s
             left join placeholder_dates as d on d.source = s.source and d.birth_date = s.birth_date
+        ),
+        -- A name slot that holds kana says what the reading says, and no kanji. Of such a name and of a reading of many
+        -- parts only the whole can be compared, in any order: which part is the given name, nobody knows
+        written as (
+            select *, coalesce(regexp_full_match(name_match, '{_KANA_NAME}'), false) as is_kana_name
+            from dated
+        ),
+        named as (
+            select *,
+                case when is_kana_name then {_sorted_parts(_as_kana(_NAME_PARTS))} end as name_form,
+                case when kana_match like '% %' then {_sorted_parts("kana_match")}
+                    when surname_kana_match is not null and given_kana_match is not null
+                        then {_sorted_parts("surname_kana_match || ' ' || given_kana_match")}
+                    else nullif(kana_match, '') end as kana_form,
+                coalesce(kana_match like '% %' or (is_kana_name and (name_match like '% %'
+                    or not regexp_matches(name_match, '[ぁ-ゖ]'))) or alias_match <> '', false) as is_foreign
+            from written
         ),
         forms as (
             select
@@ -104,11 +200,21 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                 case i.source {order} else 99 end as source_rank,
                 i.source = '{REGISTER}' as is_register,
                 nullif(i.resident_number, '') as resident_number, i.household_number, i.relationship,
-                nullif(i.name_match, '') as name_match, nullif(i.given_match, '') as given_match,
-                nullif(i.surname_match, '') as surname_match,
-                nullif(i.kana_match, '') as kana_match, nullif(i.given_kana_match, '') as given_kana_match,
-                nullif(i.surname_kana_match, '') as surname_kana_match,
-                nullif(i.alias_match, '') as alias_match, cast(null as varchar) as alias_kana,
+                case when not i.is_kana_name then nullif(i.name_match, '') end as name_match,
+                case when not i.is_kana_name and not regexp_full_match(i.given_match, '{_KANA_NAME}')
+                    then nullif(i.given_match, '') end as given_match,
+                case when not i.is_kana_name then nullif(i.surname_match, '') end as surname_match,
+                nullif(i.kana_match, '') as kana_match,
+                case when not i.is_foreign then coalesce(nullif(i.given_kana_match, ''),
+                    case when regexp_full_match(i.given_match, '{_KANA_NAME}')
+                        then {_as_kana("i.given_match")} end) end as given_kana_match,
+                case when not i.is_foreign then nullif(i.surname_kana_match, '') end as surname_kana_match,
+                i.name_form, i.kana_form, i.is_foreign,
+                case when i.is_foreign or i.is_kana_name
+                    then string_split(coalesce(i.kana_form, i.name_form), ' ') end as name_parts,
+                string_split(i.kana_form, ' ') as kana_parts,
+                case when i.is_foreign then {_skeleton("coalesce(i.name_form, i.kana_form)")} end as skeleton,
+                nullif(i.alias_match, '') as alias_match,
                 nullif(i.former_surname_match, '') as former_surname_match,
                 case when i.name_match like '%〓%' and length(replace(i.name_match, '〓', '')) >= 2
                     then replace(i.name_match, '〓', '_') end as name_pattern,
@@ -120,21 +226,26 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                     else coalesce(i.birth_date__latest, i.birth_date) end as birth_latest,
                 coalesce(i.birth_date is not null
                     and coalesce(i.birth_date__earliest = i.birth_date__latest, true), false) as birth_exact,
-                coalesce(i.address_town, '') || '|' || nullif(i.address_block, '') as address_key,
+                nullif(i.address_town, '') as address_town, nullif(i.address_block, '') as address_block,
                 coalesce(nullif(i.address_town, ''), i.postal_code) as town_key,
                 i.phone_match,
                 case when i.source = '{REGISTER}' then a.guardians
                     else nullif(list_filter([i.guardian_match, i.guardian_kana_match], x -> x is not null), []) end
                     as guardians,
+                case when i.source = '{REGISTER}' then a.guardian_givens
+                    when i.surname_match <> '' and starts_with(i.guardian_match, i.surname_match)
+                        and length(i.guardian_match) > length(i.surname_match)
+                        then [i.guardian_match[length(i.surname_match) + 1:]] end as guardian_givens,
                 i.became_resident_on, i.left_on,
                 i.birth_date__latest as birth_possible
-            from dated as i left join adults as a on a.household_number = i.household_number
+            from named as i left join adults as a on a.household_number = i.household_number
         ),
         numbers as (
             select source, resident_number from forms where resident_number is not null and not is_register
             group by all having count(*) > {NUMBER_CAP}
         )
         select
+            translate(f.given_kana_match, '{_KANA_LETTERS[0]}', '{_KANA_LETTERS[1]}') as given_letters,
             cast(row_number() over (order by f.source_rank, f.source, f.source_record_id) as integer) as rid,
             f.* replace (case when n.resident_number is null then f.resident_number end as resident_number),
             n.resident_number is not null as number_is_placeholder,

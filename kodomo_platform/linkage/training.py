@@ -14,11 +14,13 @@ from typing import Any
 
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.evidence import comparisons
+from kodomo_platform.linkage.likeness import LEAST_PEOPLE
 from kodomo_platform.linkage.model import SHIPPED, LinkageModel, load_model, write_model
 from kodomo_platform.linkage.preparation import prepare, young
 
 _FEWEST = 30  # a level seen less often than this among random pairs is too rare to be counted
 _FEWEST_PAIRS = 100
+_STRANGERS = 1500  # records per municipality whose pairs with each other are looked at
 # the former model counts as so many labelled pairs more, so that few pairs move a weight little
 _PRIOR_PAIRS = 50
 # given names that differ must stay strong evidence, however dirty the labels are: siblings and twins
@@ -41,9 +43,10 @@ def train_linkage_model(
     before = load_model(base)
     true: dict[str, Counter[int]] = {comparison.name: Counter() for comparison in comparisons()}
     rest: dict[str, Counter[int]] = {comparison.name: Counter() for comparison in comparisons()}
-    labelled = 0
+    labelled = people = 0
     for place, path in enumerate(warehouses):
-        labelled += _count(path, truths[place] if truths else None, true, rest)
+        pairs, strangers = _count(path, truths[place] if truths else None, true, rest)
+        labelled, people = labelled + pairs, people + strangers
     if labelled < _FEWEST_PAIRS:
         raise LinkageError(
             f"{labelled} labelled pairs are too few to learn from",
@@ -60,7 +63,9 @@ def train_linkage_model(
             m, u = before.pair(comparison, level.name)
             m = (true[comparison.name][level.number] + _PRIOR_PAIRS * m) / (total_true + _PRIOR_PAIRS)
             if rest[comparison.name][level.number] >= _FEWEST:
-                u = rest[comparison.name][level.number] / total_rest
+                # the few people of a small town say little about how common a name is among all
+                seen = rest[comparison.name][level.number] / total_rest
+                u = (people * seen + LEAST_PEOPLE * u) / (people + LEAST_PEOPLE)
             if comparison.name == "given_name" and level.number == 0:
                 m = min(m, _MOST_DIFFERENT_GIVEN)
             weights[comparison.name][level.name] = [float(f"{m:.6g}"), float(f"{u:.6g}")]
@@ -75,7 +80,10 @@ def train_linkage_model(
     return write_model(out, content)
 
 
-def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], rest: dict[str, Counter[int]]) -> int:
+def _count(
+    warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], rest: dict[str, Counter[int]]
+) -> tuple[int, int]:
+    """Count levels into ``true`` and ``rest``; returns how many labelled pairs and how many strangers were looked at."""
     from kodomo_platform.linkage.blind_test import TRAINING_HALF, hidden_numbers, label_by_number
 
     con = hidden_numbers(warehouse)
@@ -96,6 +104,9 @@ def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], r
             "join lnk_prepared as l on l.rid = a.rid join lnk_prepared as r on r.rid = b.rid "
             f"where l.source <> r.source and a.half = {TRAINING_HALF}"
         ).fetchall()
+        (strangers,) = con.execute(
+            f"select least(count(*), {_STRANGERS}) from labels join lnk_prepared as p using (rid) where {young('p')}"
+        ).fetchone() or (0,)
         random = con.execute(
             f"""
             -- strangers: siblings share a household by nature, and given names, not households, tell them apart
@@ -105,7 +116,7 @@ def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], r
                 join lnk_prepared as p on p.rid = a.rid
                 left join (select person, min(household_number) as household_number
                     from labels join lnk_prepared using (rid) group by person) as r on r.person = a.person
-                where {young("p")} order by hash(a.rid) limit 1500
+                where {young("p")} order by hash(a.rid) limit {_STRANGERS}
             )
             select {cases} from home as a join home as b on a.rid < b.rid and a.person <> b.person
                 and a.household_number is distinct from b.household_number
@@ -119,4 +130,4 @@ def _count(warehouse: Path, truth: Path | None, true: dict[str, Counter[int]], r
         for row in rows:
             for name, value in zip(names, row, strict=True):
                 counters[name][int(value)] += 1
-    return len(labelled)
+    return len(labelled), strangers

@@ -116,8 +116,9 @@ def test_weights_are_those_of_splink_with_today_s_frequencies(con: duckdb.DuckDB
     linker = Linker(right, splink_settings(model, LEAST_PEOPLE), log_level=None, validate_settings=False)
     for column in TERM_COLUMNS:
         con.execute(
-            f"create table tf_of_{column} as select {column}, count(*) / sum(count(*)) over () as tf_{column} "
-            f"from compared where {column} is not null group by 1"
+            # the usual frequency counts as many records more
+            f"create table tf_of_{column} as select {column}, (count(*) + {LEAST_PEOPLE * model.usual_frequency(column)}) "
+            f"/ (sum(count(*)) over () + {LEAST_PEOPLE}) as tf_{column} from compared where {column} is not null group by 1"
         )
         linker.table_management.register_term_frequency_lookup(api.register(f"tf_of_{column}"), column)
     scored = linker.inference.predict_between(left, right, threshold_match_probability=0.001, warning_mode="never")
