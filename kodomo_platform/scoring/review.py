@@ -38,14 +38,25 @@ class Version:
 
 
 def versions(code: str, theme: str) -> list[Version]:
-    """All registered versions of one theme, newest first."""
+    """All registered versions of one theme, newest first; none while nothing was trained.
+
+    Raises ScoringError when MLflow cannot be reached: that is not the same as nothing trained.
+    """
+    from mlflow.exceptions import MlflowException
+
     client = mlflow_client()
     name = registered_name(code, theme)
     try:
         registered = client.get_registered_model(name)
         found = client.search_model_versions(f"name = '{name}'")
-    except Exception:
-        return []
+    except Exception as error:
+        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return []
+        raise ScoringError(
+            f"MLflow cannot be asked for the trained versions ({type(error).__name__})",
+            where=f"municipality {code}, theme {theme}",
+            action="start the MLflow server (kodomo ui) or mend KODOMO_MLFLOW_TRACKING_URI; scoring goes on meanwhile",
+        ) from error
     aliases: dict[str, list[str]] = {}
     for alias, version in dict(registered.aliases or {}).items():
         aliases.setdefault(str(version), []).append(alias)

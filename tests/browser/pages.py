@@ -163,6 +163,24 @@ def open_experiment(page: Any, address: str, code: str) -> None:
     page.wait_for_timeout(2_000)
 
 
+def model_card(home: Path, code: str) -> Path:
+    """The newest model card of a municipality, as MLflow keeps it."""
+    cards = (home / "mlflow" / "artifacts").glob(f"{code}-*/*/artifacts/model_card.html")
+    return max(cards, key=lambda card: card.stat().st_mtime)
+
+
+def outcome_report(home: Path, code: str) -> Path:
+    """The outcome report of a municipality, written as people write it."""
+    page = home / "reports" / code / "outcomes.html"
+    command = ["model", "outcomes", "-m", code, "--html", str(page), "--home", str(home)]
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()", *command],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return page
+
+
 def main(home: Path, code: str, out: Path) -> None:
     """Write the pictures of ``home`` to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
@@ -173,6 +191,10 @@ def main(home: Path, code: str, out: Path) -> None:
         page.screenshot(path=out / "dagster-run.png")
         open_experiment(page, addresses.mlflow, code)
         page.screenshot(path=out / "mlflow-comparison.png")
+        page.set_viewport_size({"width": 1100, "height": 1500})
+        for name, file in (("model-card", model_card(home, code)), ("outcome-report", outcome_report(home, code))):
+            page.goto(file.as_uri())
+            page.screenshot(path=out / f"{name}.png")
         print("requests to outside:", page.outside)
 
 

@@ -260,6 +260,13 @@ def test_a_training_that_cannot_be_recorded_says_so_and_changes_nothing(
         train(con, made.town("school_refusal"), "school_refusal", AS_OF)
     assert "scoring goes on with the approved model" in str(error.value)
     assert operations.model_history("112241") == []
+    # Regression: with the server down a reviewer was told that nothing had been trained
+    for look in (
+        lambda: versions("112241", "school_refusal"),
+        lambda: approve("112241", "school_refusal", by="r", reason="x"),
+    ):
+        with pytest.raises(ScoringError, match="MLflow cannot be asked"):
+            look()
     assert score(con, made.town("school_refusal"), AS_OF, "run-1", "abc").themes[0].model_name == "criteria"
 
 
