@@ -6,6 +6,7 @@ personal: callers pass file names, line numbers and item keys, not cell contents
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,3 +93,27 @@ class Fault:
     def __str__(self) -> str:
         position = f"{self.file}:{self.line}" if self.line is not None else str(self.file)
         return f"{position}: {self.where}: {self.message}" if self.where else f"{position}: {self.message}"
+
+
+# how SQLite and DuckDB say it; SQLite calls a write beyond the room or the quota an I/O error
+_NO_ROOM = (
+    "database or disk is full",
+    "disk i/o error",
+    "no space left on device",
+    "disk quota exceeded",
+    "file too large",
+)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether ``error``, or what caused it, is a disk (or a quota) without room."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(cause).lower() for words in _NO_ROOM):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -103,3 +103,82 @@
             and cleansed._source_file_sha256 = superseded._source_file_sha256
             and cleansed._row_number = superseded._row_number
 {%- endmacro %}
+
+
+{#-
+    The CTEs of a source in which a number stands for one person: of the rows of one number the latest stays, but a row
+    that names somebody else (another given name and another birth date: a number given to two people) is nobody's
+    duplicate. It keeps its place under an id of its own, made from number and person so that it stays the same, and
+    which of the two the number belongs to is for people to find out (the suite's `duplicates` tells the holder).
+-#}
+{% macro rows_of_one_number(updated=none) -%}
+same_number as (
+    select
+        cleansed._extract_date,
+        cleansed._source_file_sha256,
+        cleansed._row_number,
+        cleansed.source_record_id,
+        row_number() over latest as place,
+        md5(concat_ws('|', cleansed.birth_date.value, coalesce(cleansed.name__form.given, cleansed.name__form.match))) as person,
+        coalesce(
+            cleansed.birth_date.value <> first_value(cleansed.birth_date.value) over latest
+            and coalesce(cleansed.name__form.given, cleansed.name__form.match)
+            <> first_value(coalesce(cleansed.name__form.given, cleansed.name__form.match)) over latest,
+            false
+        ) as is_somebody_else
+    from cleansed
+    inner join (
+        select source_record_id
+        from cleansed
+        group by all
+        having count(*) > 1
+    ) as repeated on cleansed.source_record_id = repeated.source_record_id
+    window latest as (
+        partition by cleansed.source_record_id
+        order by
+            cleansed._extract_date desc,
+            {%- if updated %}
+            cleansed.{{ updated }} desc nulls last,
+            {%- endif %}
+            cleansed._row_number desc,
+            cleansed._source_file_sha256 desc
+    )
+),
+
+somebody_else as (
+    select
+        same_number._extract_date,
+        same_number._source_file_sha256,
+        same_number._row_number,
+        '~' || same_number.source_record_id || '-' || left(same_number.person, 8) as source_record_id
+    from same_number
+    where same_number.is_somebody_else
+    qualify row_number() over (
+        partition by same_number.source_record_id, same_number.person
+        order by same_number.place
+    ) = 1
+),
+
+superseded as (
+    select
+        same_number._extract_date,
+        same_number._source_file_sha256,
+        same_number._row_number
+    from same_number
+    anti join somebody_else
+        on
+            same_number._extract_date = somebody_else._extract_date
+            and same_number._source_file_sha256 = somebody_else._source_file_sha256
+            and same_number._row_number = somebody_else._row_number
+    where same_number.place > 1
+)
+{%- endmacro %}
+
+
+{% macro with_somebody_else() -%}
+    left join somebody_else
+        on
+            cleansed._extract_date = somebody_else._extract_date
+            and cleansed._source_file_sha256 = somebody_else._source_file_sha256
+            and cleansed._row_number = somebody_else._row_number
+{%- endmacro %}

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from kodomo_platform.errors import KodomoError
+from kodomo_platform.errors import KodomoError, is_disk_full
 from kodomo_platform.settings import get_settings
 
 # name → (module, what it is for). A module holds `app` (a family) or a function named `command` (a single command).
@@ -87,3 +87,14 @@ def main() -> None:
     except KodomoError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        # it can strike anywhere, in libraries' own files too, and is nobody's defect
+        if not is_disk_full(error):
+            raise
+        print(
+            f"error: the disk is full: nothing more can be written below {get_settings().home}\n"
+            "  expected: room for the rows, the logs and the snapshot\n"
+            "  what to do: free some space and run again; the last good snapshot is untouched",
+            file=sys.stderr,
+        )
+        raise SystemExit(1) from None

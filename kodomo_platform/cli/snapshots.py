@@ -27,7 +27,7 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
     apply_home(home)
     from kodomo_platform.publishing import snapshots
 
-    found = [snapshot for code in municipality or _codes() for snapshot in snapshots(code)]
+    found = [snapshot for code in _asked(municipality) for snapshot in snapshots(code)]
     if as_json:
         typer.echo(
             json.dumps(
@@ -86,7 +86,7 @@ def verify_snapshots(
     apply_home(home)
     from kodomo_platform.publishing import snapshots, verify
 
-    paths = [path] if path else [one.path for code in municipality or _codes() for one in snapshots(code)]
+    paths = [path] if path else [one.path for code in _asked(municipality) for one in snapshots(code)]
     faults = {one: verify(one) for one in paths}
     if as_json:
         typer.echo(
@@ -112,6 +112,17 @@ def verify_snapshots(
         raise PublishingError("there is no snapshot to verify", action="`kodomo snapshots list` shows what there is")
     if any(faults.values()):
         raise typer.Exit(1)
+
+
+def _asked(codes: list[str] | None) -> list[str]:
+    """The codes asked for; raises `MunicipalityError` for one that nobody knows and that has published nothing."""
+    from kodomo_platform.municipalities import load_municipality
+
+    published = _codes()
+    for code in codes or []:
+        if code not in published:
+            load_municipality(code)
+    return codes or published
 
 
 def _codes() -> list[str]:

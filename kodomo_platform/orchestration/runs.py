@@ -42,12 +42,18 @@ def add_partition(code: str) -> bool:
 
 
 def _cause(error: object) -> str | None:
-    """The message of the innermost error: KodomoErrors are written for people, wrappers of Dagster's are not."""
+    """What a person should read of an error and its causes: our own words if there are any, else the innermost's.
+
+    Wrappers of Dagster's say nothing, and what lies below one of our errors (a ZIP that is none) is said in it better.
+    """
     message = None
     while error is not None:
-        message = getattr(error, "message", None) or message
+        said = str(getattr(error, "message", None) or "").strip()
+        if _OWN_ERROR.match(said):
+            return _OWN_ERROR.sub("", said)
+        message = said or message
         error = getattr(error, "cause", None)
-    return _OWN_ERROR.sub("", message.strip()) if message else None
+    return message
 
 
 def execute(code: str, job: str = "municipality_run", as_of: date | None = None, *, quiet: bool = True) -> RunReport:

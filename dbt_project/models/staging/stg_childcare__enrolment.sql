@@ -42,14 +42,12 @@ cleansed as (
     cross join rules
 ),
 
-superseded as (
-    {{ superseded_rows(['source_record_id']) }}
-),
+{{ rows_of_one_number() }},
 
 final as (
     select
         -- ids
-        cleansed.source_record_id,
+        coalesce(somebody_else.source_record_id, cleansed.source_record_id) as source_record_id,
         {{ item('facility_code') }},
         -- identity
         {{ identity_columns() }},
@@ -60,6 +58,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
+    {{ with_somebody_else() }}
     {{ not_superseded() }}
 )
 

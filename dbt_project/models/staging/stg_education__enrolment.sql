@@ -46,14 +46,12 @@ cleansed as (
     cross join rules
 ),
 
-superseded as (
-    {{ superseded_rows(['source_record_id']) }}
-),
+{{ rows_of_one_number() }},
 
 final as (
     select
         -- ids
-        cleansed.source_record_id,
+        coalesce(somebody_else.source_record_id, cleansed.source_record_id) as source_record_id,
         {{ item('school_code') }},
         -- identity
         {{ identity_columns() }},
@@ -68,6 +66,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
+    {{ with_somebody_else() }}
     {{ not_superseded() }}
 )
 

@@ -48,14 +48,12 @@ cleansed as (
     cross join rules
 ),
 
-superseded as (
-    {{ superseded_rows(['source_record_id'], updated='updated_on') }}
-),
+{{ rows_of_one_number(updated='updated_on') }},
 
 final as (
     select
         -- ids
-        cleansed.source_record_id,
+        coalesce(somebody_else.source_record_id, cleansed.source_record_id) as source_record_id,
         -- identity
         {{ identity_columns() }},
         -- dates
@@ -70,6 +68,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
+    {{ with_somebody_else() }}
     {{ not_superseded() }}
 )
 

@@ -40,14 +40,12 @@ cleansed as (
     cross join rules
 ),
 
-superseded as (
-    {{ superseded_rows(['source_record_id']) }}
-),
+{{ rows_of_one_number() }},
 
 final as (
     select
         -- ids
-        cleansed.source_record_id,
+        coalesce(somebody_else.source_record_id, cleansed.source_record_id) as source_record_id,
         -- identity
         {{ identity_columns() }},
         -- dates
@@ -61,6 +59,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
+    {{ with_somebody_else() }}
     {{ not_superseded() }}
 )
 

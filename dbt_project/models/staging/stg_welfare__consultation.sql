@@ -44,14 +44,12 @@ cleansed as (
     cross join rules
 ),
 
-superseded as (
-    {{ superseded_rows(['source_record_id']) }}
-),
+{{ rows_of_one_number() }},
 
 final as (
     select
         -- ids
-        cleansed.source_record_id,
+        coalesce(somebody_else.source_record_id, cleansed.source_record_id) as source_record_id,
         -- identity
         {{ identity_columns() }},
         -- dates
@@ -64,6 +62,7 @@ final as (
         {{ provenance('cleansed') }}
     from cleansed
     cross join rules
+    {{ with_somebody_else() }}
     {{ not_superseded() }}
 )
 
