@@ -8,6 +8,8 @@ keeping and comparing results belongs to `results`.
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -349,9 +351,25 @@ def validate(
 def _counter(con: duckdb.DuckDBPyConnection, engine: Literal["gx", "sql"]) -> Counter:
     if engine == "sql":
         return PlainSql(con)
+    _postpone("scipy.stats")
     from kodomo_platform.quality.gx_engine import GreatExpectations
 
     return GreatExpectations(con)
+
+
+def _postpone(name: str) -> None:
+    """Let a submodule be loaded when something of it is first used, not when it is imported.
+
+    Great Expectations imports SciPy's statistics for expectations that no suite has: a fourth of its second-long import.
+    """
+    if name in sys.modules or (spec := importlib.util.find_spec(name)) is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    parent, _, child = name.rpartition(".")
+    setattr(sys.modules[parent], child, module)
 
 
 def _extract_dates(

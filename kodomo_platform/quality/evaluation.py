@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import duckdb
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import UsageError
 from kodomo_platform.quality.availability import Availability, availability, status_columns
-from kodomo_platform.quality.engine import read_configuration, table_columns, validate
+from kodomo_platform.quality.engine import compile_check, read_configuration, table_columns, validate
 from kodomo_platform.quality.locating import faulty_rows, row_expectations, table_level_expectations
 from kodomo_platform.warehouse import connect
 
@@ -206,22 +207,89 @@ def read_faults(truth: Path) -> list[tuple[Place, str, str]]:
             "no faults.csv in the truth folder", where=str(truth), action="give the DIR of `kodomo synth --truth`"
         )
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        return [
-            (
-                (row["source"], row["extract_date"], int(row["row_number"] or 0)),
-                "" if row["item"] == "*" else (row["item"] or "").removeprefix(f"{row['source']}."),
-                row["kind"],
+        reader = csv.DictReader(stream)
+        missing = {"source", "extract_date", "row_number", "item", "kind"} - set(reader.fieldnames or ())
+        if missing:
+            raise UsageError(
+                f"faults.csv lacks {', '.join(sorted(missing))}",
+                where=str(file),
+                expected="source, extract_date, row_number (0: the file), item (* : the row), kind",
             )
-            for row in csv.DictReader(stream)
-        ]
+        faults = []
+        for line, row in enumerate(reader, start=2):
+            number, item = (row["row_number"] or "0").strip(), (row["item"] or "*").strip()
+            if not number.isdecimal():
+                raise UsageError(
+                    "not a row number", where=f"{file}, line {line}", expected="a whole number, 0 for the file"
+                )
+            place = (row["source"].strip(), row["extract_date"].strip(), int(number))
+            # what a fault is called is the truth's own affair: any name is a kind
+            faults.append((place, "" if item == "*" else item.removeprefix(f"{place[0]}."), row["kind"].strip() or "?"))
+        return faults
+
+
+def _whole_columns(
+    con: duckdb.DuckDBPyConnection, faults: list[tuple[Place, str, str]]
+) -> set[tuple[str, str, str, str]]:
+    """(source, extract date, item, kind) of faults that at least half of an extract's rows have: the column's, not theirs."""
+    if "raw.files" not in table_columns(con):
+        return set()
+    rows = {
+        (source, day.isoformat()): int(number)
+        for source, day, number in con.execute(
+            "select source, extract_date, sum(rows_in) from raw.files where active group by all"
+        ).fetchall()
+    }
+    counts = Counter((place[0], place[1], item, kind) for place, item, kind in faults if place[2] and item)
+    return {key for key, number in counts.items() if number >= 20 and 2 * number >= rows.get(key[:2], number + 1)}
+
+
+def _faulty_records(con: duckdb.DuckDBPyConnection, places: Iterable[Place]) -> dict[str, set[str]]:
+    """Staging table → record ids (and residents' numbers) of its faulty rows: who is compared with them is not blamed."""
+    tables = table_columns(con)
+    by_source: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for name, day, number in places:
+        by_source[name].add((day, number))
+    answer: dict[str, set[str]] = {}
+    for key, rows in by_source.items():
+        source = load_catalog().sources.get(key)
+        columns = tables.get(f"staging.{source.staging_table}", frozenset()) if source else frozenset()
+        if source is None or not columns:
+            continue
+        other = "resident_number" if "resident_number" in columns else "null"
+        answer[f"staging.{source.staging_table}"] = {
+            str(value)
+            for day, number, *ids in con.execute(
+                f"select _extract_date, _row_number, source_record_id, {other} from staging.{source.staging_table}"
+            ).fetchall()
+            if (day.isoformat(), number) in rows
+            for value in ids
+            if value is not None
+        }
+    return answer
+
+
+def _records(con: duckdb.DuckDBPyConnection, table: str) -> dict[tuple[str, int], tuple[str, ...]]:
+    """(extract date, row number) → the ids by which a staging row is compared with other tables."""
+    columns = table_columns(con).get(table, frozenset())
+    if "source_record_id" not in columns:
+        return {}
+    other = "resident_number" if "resident_number" in columns else "null"
+    return {
+        (day.isoformat(), number): tuple(str(value) for value in ids if value is not None)
+        for day, number, *ids in con.execute(
+            f"select _extract_date, _row_number, source_record_id, {other} from {table}"
+        ).fetchall()
+    }
 
 
 def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None = None) -> Evaluation:
     """Compare what the suites find in a twin's loaded extracts with the faults its truth lists.
 
     A fault is found when an expectation of any severity, or the door's rejects, points at its row (and at its item
-    when the pointer names one of that row's faulty items). A false alarm is a failed expectation above info none of
-    whose rows carries a fault. Of a source that delivers whole extracts the newest is judged, as it is in a run: the
+    when the pointer names one of that row's faulty items). A fault that half of a file's rows share is the column's: an
+    alarm about the column finds it in every row. A false alarm is a failed expectation above info none of whose rows
+    carries a fault; where a row is compared with another table, the fault may be that of the row it is compared with. Of a source that delivers whole extracts the newest is judged, as it is in a run: the
     truth's faults of its former extracts are left out.
     """
     from kodomo_platform.settings import get_settings
@@ -251,9 +319,21 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
         explained: Counter[str] = Counter()
         unexplained: Counter[str] = Counter()
         claimed: Counter[str] = Counter()
+        catalog, reading = load_catalog(), read_configuration(con, as_of)
+        compared = {e.key: compile_check(e, reading, catalog).other_tables for e in row_expectations()}
+        faulty = _faulty_records(con, by_row)
+        records: dict[str, dict[tuple[str, int], tuple[str, ...]]] = {}
+        columns_spoilt = _whole_columns(con, faults)
         for found in faulty_rows(con, as_of, row_expectations()):
             place = (found.source, found.extract_date.isoformat(), found.row_number)
             pointers[place].update((found.item or "", *found.involved))
+            others = [faulty[table] for table in compared[found.expectation.key] if table in faulty]
+            if place not in by_row and others:
+                table = found.expectation.table
+                ids = records.setdefault(table, _records(con, table) if table not in records else {})
+                if any(one in theirs for one in ids.get(place[1:], ()) for theirs in others):
+                    explained[found.expectation.key] += 1
+                    continue
             # a true blank is no fault of the twin (its truth lists blanks as absences): found, not claimed
             blank = found.expectation.expect == "expect_values_to_be_present"
             if (
@@ -294,6 +374,8 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
     for place, item, kind in faults:
         items = pointers.get(place, set())
         hit = bool(items) and (not item or item in items or "" in items)
+        if (*place[:2], item, kind) in columns_spoilt:
+            hit = hit or bool({(place[0], ""), (place[0], item)} & whole)
         if place[2] == 0:
             hit = hit or place[:2] in door or bool({(place[0], ""), (place[0], item)} & whole)
         counts = by_kind.setdefault(kind, {"total": 0, "found": 0})

@@ -53,7 +53,7 @@ _ONE_ROW_PER_PERSON = ("education.enrolment", "childcare.enrolment", "resident.r
 # Fillers seen in exports; a municipality declares its own as null tokens, then they are blanks.
 _FILLER = (
     r"^(不明|不詳|なし|無し|無|未定|未登録|未入力|住所不定|該当なし|(?i:null|none|n/a|na|nan|dummy|test)|#[A-Z/]+[!?]?|"
-    r"ダミー|テスト|[-－ー―]+|[*＊]+|[?？]+|0[0-]*|9{5,}|[9-]{9,}|[1-]{9,}|[xX×]{2,}|0?123456789[0-9]*|[.。・,]+)$"
+    r"ダミー|テスト|[-－ー―]+|[*＊]+|[?？]+|0[0-]*|9{5,}|[9-]{8,}|[1-]{9,}|(?i:undefined|unknown|nil|void)|[xX×]{2,}|0?123456789[0-9]*|[.。・,]+)$"
 )
 # Texts that went through a wrong conversion: UTF-8 read as CP932 or Latin-1, entities, codes of spreadsheets, marks of no
 # width; and what only programs write.
@@ -61,6 +61,12 @@ _BROKEN = (
     r"^[=+@]|[<>]|[\x00-\x1F\x7F]|\x{FFFD}|\?\?|[\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}\x{FEFF}]|[\x{0080}-\x{009F}]|"
     r"&(#[0-9x]|amp;|lt;|gt;|quot;|nbsp;)|_x00[0-9A-Fa-f]{2}_|[縺繧繝]|[郢譁蜷螟][\x{FF61}-\x{FF9F}]|[ÃÂ][\x{0080}-\x{00BF}]|"
     r"ã[\x{0080}-\x{00FF}]|\\u[0-9a-fA-F]{4}|%[0-9A-F]{2}%[0-9A-F]{2}"
+)
+# Records that somebody made to try a system out.
+_TRIALS = r"テスト|ﾃｽﾄ|てすと|ダミー|ﾀﾞﾐｰ|サンプル|ｻﾝﾌﾟﾙ|見本|研修用|(?i:test|dummy|sample)"
+# Telephone numbers that nobody has: one digit all along, or digits in their order.
+_DUMMY_PHONE = (
+    r"(" + "|".join(f"{d}{{3,4}}[-)]?{d}{{4}}" for d in range(10)) + r"|0?123[-)]?4567|1234[-)]?5678)$|^0?12-?345-?6789"
 )
 _VARIANTS = r"[髙﨑德邊邉齋齊濵濱瀨塚澤櫻惠眞廣國嶋黑曻栁桒𠮷]|[\x{FE00}-\x{FE0F}]|[\x{E0100}-\x{E01EF}]"
 
@@ -96,6 +102,8 @@ _MAY_BE_AHEAD = {"ended_on", "expires_on", "valid_until", "valid_from", "left_on
 _MAY_BE_ALIKE = {"school_code", "facility_code", "school_days", "open_days", "assessed_on", "checked_on", "answered_on",
                  "updated_on", "grade", "untreated_cavities", "unpaid_yen", "unpaid_months", "valid_from", "valid_until",
                  "ended_on", "visit_seq"}  # fmt: skip
+# Counts by which a file may well be sorted.
+_MAY_BE_SORTED = {"visit_seq", "grade"}
 # Items that are empty for most people: blanks say nothing about the extract.
 _OFTEN_BLANK = {"resident_number", "household_number", "guardian_phone", "alias_name", "former_surname", "mother_number",
                 "updated_on", "address", "postal_code", "guardian_name", "department"}  # fmt: skip
@@ -151,6 +159,12 @@ def raw_suite(source: Source) -> list[Entry]:
               f"{source.label_ja}に同じ鍵の行が重複しないこと", f"no two rows of {source.label_en} share their key",
               columns=list(source.natural_key)),
     ]  # fmt: skip
+    made.append(
+        entry("duplicates.all", "expect_rows_to_be_unique", "conformance", "info", 0,
+              "where doubled rows differ, nobody but the holder knows which of them is right: each of them is counted",
+              f"{source.label_ja}のどの行も鍵がほかの行と重ならないこと", f"each row of {source.label_en} has a key of its own",
+              columns=list(source.natural_key), count_all=True)
+    )  # fmt: skip
     made.append(
         entry("line_ends", "expect_lines_to_end_alike", "conformance", "info", 0,
               "lines that end in two ways come from files pasted together, or from line breaks inside cells",
@@ -268,12 +282,56 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"「{item.label_ja}」の桁数がそろっていること", f"numbers of '{item.label_en}' have one length", item=item.name,
             applies_when="nearly all numbers of the column have one length",
         )  # fmt: skip
+    if item.type == "id":
+        yield entry(
+            f"{item.name}.digits", "expect_digits_alone", "conformance", "info", 0,
+            "a letter among numbers of digits is a slip of the eye (O for 0, l for 1) or a note",
+            f"「{item.label_ja}」が数字だけであること", f"'{item.label_en}' holds digits alone", item=item.name,
+            applies_when="nearly all numbers of the column are digits alone",
+        )  # fmt: skip
+    if item.name in ("school_code", "facility_code"):
+        yield entry(
+            f"{item.name}.rare", "expect_values_to_be_shared", "plausibility", "info", 0,
+            "a code on a handful of rows, where all others stand on many, is a slip or a place that does not exist",
+            f"「{item.label_ja}」がごく少数の行だけの値でないこと", f"'{item.label_en}' is not a value of a handful of rows",
+            item=item.name, applies_when="200 values or more are known and nearly all stand on more than five rows",
+        )  # fmt: skip
+    if item.type in ("address", "postal"):
+        yield entry(
+            f"{item.name}.rare", "expect_values_to_be_shared", "plausibility", "info", 0,
+            "a beginning that hardly anybody else has, where nearly all share theirs, is another region's or a slip",
+            f"「{item.label_ja}」の初めの3文字がごく少数の行だけのものでないこと",
+            f"the first three characters of '{item.label_en}' are not those of a handful of rows", item=item.name, first=3,
+            applies_when="200 values or more are known and nearly all stand on more than five rows",
+        )  # fmt: skip
     if item.type in ("int", "decimal") and item.name != "grade":
         yield entry(
             f"{item.name}.outliers", "expect_no_outliers", "plausibility", "info", 0,
-            "ten times what all but one in a hundred have: another unit, a lost decimal point or two numbers run together",
-            f"「{item.label_ja}」が飛び抜けて大きくないこと", f"'{item.label_en}' does not stand out by far", item=item.name,
+            "ten times what all but one in a hundred have, or a tenth of it: another unit, a lost decimal point or two "
+            "numbers run together",
+            f"「{item.label_ja}」が飛び抜けて大きく(小さく)ないこと", f"'{item.label_en}' does not stand out by far", item=item.name,
             applies_when="200 values or more are known",
+        )  # fmt: skip
+    if item.type in ("int", "decimal") and not source.is_identity and not key and item.name not in _MAY_BE_SORTED:
+        yield entry(
+            f"{item.name}.unsorted", "expect_column_to_be_unsorted", "plausibility", "info", 0,
+            "a column that never falls from row to row was sorted by itself, or the whole file by it",
+            f"「{item.label_ja}」が並べ替えられていないこと", f"'{item.label_en}' is not sorted", item=item.name,
+            applies_when="200 values or more are known, of three kinds or more",
+        )  # fmt: skip
+    if item.type == "decimal":
+        yield entry(
+            f"{item.name}.commas", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "a comma that parts no thousands stands for a decimal point: the number reads a hundred times too large",
+            f"「{item.label_ja}」の小数点がカンマでないこと", f"'{item.label_en}' has no decimal comma", item=item.name,
+            pattern=r"[,，]([0-9]{1,2}|[0-9]{4,})$",
+        )  # fmt: skip
+    if item.type in ("date", "month"):
+        yield entry(
+            f"{item.name}.style", "expect_dates_in_style", "conformance", "info", 0,
+            "read all the same, but a date written in another way than the rest was typed by hand or pasted",
+            f"「{item.label_ja}」がこの出典の日付の書き方であること", f"'{item.label_en}' is written in the source's style", item=item.name,
+            applies_when="the municipality's file declares a style",
         )  # fmt: skip
     if item.type in ("date", "int", "decimal", "name", "kana", "id", "address") and item.name not in _MAY_BE_ALIKE:
         yield entry(
@@ -294,6 +352,26 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             "a telephone number of this country begins with 0 (or +81) and has ten or eleven digits", f"「{item.label_ja}」が電話番号の形であること",
             f"'{item.label_en}' has the form of a telephone number", item=item.name,
             pattern=r"[(（]?(0|\+81)[()（）-]{0,2}([0-9][()（）-]{0,2}){9,10}", narrow=True,
+        )  # fmt: skip
+        yield entry(
+            f"{item.name}.dummy", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "nobody answers a number of one digit or of digits in their order: it was typed to get past the screen",
+            f"「{item.label_ja}」が架空の番号でないこと", f"'{item.label_en}' is no dummy number", item=item.name,
+            pattern=_DUMMY_PHONE,
+        )  # fmt: skip
+    if item.type in ("name", "kana"):
+        yield entry(
+            f"{item.name}.trial", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "a record made to try a system out is nobody: it must not become a child",
+            f"「{item.label_ja}」が試験用の名前でないこと", f"'{item.label_en}' is not of a trial record", item=item.name,
+            pattern=_TRIALS,
+        )  # fmt: skip
+    if item.type in ("kana", "address"):
+        yield entry(
+            f"{item.name}.signs", "expect_values_to_lack_pattern", "conformance", "warning", 0,
+            "such signs stand for a character that was lost, or are noise of another program",
+            f"「{item.label_ja}」に記号がないこと", f"'{item.label_en}' holds no signs", item=item.name,
+            pattern=r"[*＊?？!！$%&|;=_^~\\]",
         )  # fmt: skip
     if item.type in ("name", "kana", "address", "text"):
         yield entry(
@@ -317,12 +395,11 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"「{item.label_ja}」に「不明」「NULL」等の埋め草がないこと", f"'{item.label_en}' holds no undeclared filler", item=item.name,
             pattern=_FILLER,
         )  # fmt: skip
-    if item.type not in ("code", "text", "date", "month"):
-        yield entry(
-            f"{item.name}.trimmed", "expect_values_to_be_trimmed", "conformance", "info", 0,
-            "blanks around a value are taken off; many of them point at a fixed-width export",
-            f"「{item.label_ja}」の前後に空白がないこと", f"'{item.label_en}' has no blanks around it", item=item.name,
-        )  # fmt: skip
+    yield entry(
+        f"{item.name}.trimmed", "expect_values_to_be_trimmed", "conformance", "info", 0,
+        "blanks around a value are taken off; many of them point at a fixed-width export",
+        f"「{item.label_ja}」の前後に空白がないこと", f"'{item.label_en}' has no blanks around it", item=item.name,
+    )  # fmt: skip
     if item.type in ("id", "int", "decimal", "postal", "phone"):
         yield entry(
             f"{item.name}.width", "expect_values_to_lack_pattern", "conformance", "info", 0,
@@ -350,6 +427,18 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"'{item.label_en}' holds no title or remark", item=item.name,
             pattern=r"(様|殿|さん|くん|ちゃん|先生)$|[(（\[【].*|旧姓|通称|同居|転出|死亡|要確認|重複",
         )  # fmt: skip
+        if item.name in ("name", "guardian_name"):
+            yield entry(
+                f"{item.name}.parts", "expect_names_in_parts", "conformance", "info", 0,
+                "a name of one part, where nearly all have two, was cut off or lost its surname or given name",
+                f"「{item.label_ja}」が氏と名に分かれていること", f"'{item.label_en}' has a surname and a given name", item=item.name,
+                applies_when="nearly all names of the column have two parts",
+            )  # fmt: skip
+            yield entry(
+                f"{item.name}.short", "expect_values_to_lack_pattern", "conformance", "info", 0,
+                "a name of one character was cut off", f"「{item.label_ja}」が1文字でないこと",
+                f"'{item.label_en}' is longer than one character", item=item.name, pattern=r"^.$",
+            )  # fmt: skip
         yield entry(
             f"{item.name}.not_kana", "expect_values_to_lack_pattern", "conformance", "info", 0,
             "a name in kana alone may be the reading in the wrong column (foreign names are written so, too)",
@@ -368,6 +457,12 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             "half-width kana are widened for matching; mixed use points at several entry screens",
             f"「{item.label_ja}」に半角カナがないこと", f"'{item.label_en}' holds no half-width kana", item=item.name,
             pattern="[･-ﾟ]",
+        )  # fmt: skip
+        yield entry(
+            f"{item.name}.script", "expect_values_to_lack_pattern", "conformance", "info", 0,
+            "Latin letters or hiragana in the reading do not match other systems' katakana",
+            f"「{item.label_ja}」にローマ字・ひらがながないこと", f"'{item.label_en}' holds neither Latin letters nor hiragana",
+            item=item.name, pattern=r"[A-Za-zＡ-Ｚａ-ｚ]|\p{Hiragana}",
         )  # fmt: skip
         yield entry(
             f"{item.name}.voiced", "expect_values_to_lack_pattern", "conformance", "info", 0,
@@ -487,8 +582,27 @@ def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:
                           f"「{item.label_ja}」が健診({checkup})の月齢({low}〜{high}か月)にあること",
                           f"'{item.label_en}' of check-up {checkup} falls at {low} to {high} months", item=name,
                           applies_when="the child is known", table="staging.stg_resident__register", from_months=low,
-                          to_months=high, where=f"checkup = '{checkup}'")
+                          to_months=high, where=f"checkup = '{checkup}'", columns=["checkup"])
                 )  # fmt: skip
+    for (key_, name), group in _ALIKE_IN_GROUP.items():
+        if key_ == source.key and home is not None:
+            item, place = source.by_name[name], home.by_name[group]
+            made.append(
+                entry(f"{name}.as_others", "expect_value_as_in_group", "plausibility", "info", 0,
+                      "a school is open on the same days for all: a child with days of its own was copied wrongly or moved",
+                      f"「{item.label_ja}」が同じ「{place.label_ja}」・同じ月のほかの人と同じであること",
+                      f"'{item.label_en}' is that of the others of the same '{place.label_en}' and month", item=name,
+                      applies_when="20 rows or more of one place and month", table=f"staging.{home.staging_table}",
+                      group=group, by=source.event_date)
+            )  # fmt: skip
+    for start, until, by in _PERIODS.get(source.key, []):
+        item = source.by_name[start]
+        made.append(
+            entry(f"{start}.apart", "expect_periods_apart", "plausibility", "info", 0,
+                  "two periods of the same kind cannot run at once for one person: one was not ended, or is somebody else's",
+                  f"同じ人の{source.label_ja}の期間が重ならないこと", f"periods of {source.label_en} of one person do not overlap",
+                  item=start, applies_when="the person has several periods", by=list(by), until=until)
+        )  # fmt: skip
     if source.is_identity and source.key != "resident.register":
         made.extend(_against_register("resident_number" in source.by_name))
     return made
@@ -551,7 +665,30 @@ def _row_sense(source: Source) -> Iterator[Entry]:
             "the guardian's name is not the child's", item="guardian_name", condition="guardian_match <> name_match",
             columns=["guardian_match", "name_match"],
         )  # fmt: skip
+        yield entry(
+            "name.guardians", "expect_rows_to_satisfy", "plausibility", "info", 0,
+            "one of the two may have changed the name and the other record not, or somebody else's name stands there; "
+            "families of two surnames are right as they are",
+            "本人の氏が保護者の氏と同じこと", "the surname is the guardian's", item="name",
+            condition="starts_with(guardian_match, surname_match)",
+            columns=["guardian_name", "guardian_match", "surname_match"],
+            where="guardian_match is not null and surname_match is not null",
+        )  # fmt: skip
 
+
+# What all children of one place and month share: (source, item) → the home source's item that tells the place.
+_ALIKE_IN_GROUP = {
+    ("education.attendance", "school_days"): "school_code", ("childcare.attendance", "open_days"): "facility_code",
+}  # fmt: skip
+# Periods of which a person has one at a time: (start, end, what tells them apart).
+_PERIODS: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
+    "education.enrolment": [("enrolled_on", "left_on", ("resident_number",))],
+    "childcare.enrolment": [("enrolled_on", "left_on", ("resident_number",))],
+    "education.school_aid": [("certified_on", "ended_on", ("source_record_id",))],
+    "welfare.child_benefit": [("started_on", "ended_on", ("source_record_id", "benefit"))],
+    "welfare.public_assistance": [("started_on", "ended_on", ("source_record_id",))],
+    "welfare.case": [("opened_on", "closed_on", ("resident_number",))],
+}  # fmt: skip
 
 # About a child before it is born, by their nature.
 _BEFORE_BIRTH = {"health.pregnancy", "health.infant_checkup"}
@@ -582,6 +719,14 @@ def _against_register(numbered: bool) -> Iterator[Entry]:
             table="staging.stg_resident__register", columns=["source_record_id"], own=["resident_number"],
         )  # fmt: skip
     yield entry(
+        "sex.same", "expect_same_as_in", "plausibility", "warning", 5,
+        "same person by all else, other sex: more than a few mean that the codes of sex are mapped the wrong way round",
+        "ほかが一致する人の性別が住民記録と同じこと", "with all else alike the sex is the register's", item="sex",
+        compared=["sex"], where="sex is not null and sex <> 'unknown'",
+        otherwise=[["name_match", "birth_date"], ["kana_match", "birth_date", "address_match"]],
+        **(register if not numbered else {**register, **alike}),
+    )  # fmt: skip
+    yield entry(
         "birth_date.same", "expect_same_as_in", "plausibility", "info", 0,
         "same person by all else, other birth date: day and month swapped or mistyped",
         "ほかが一致する人の生年月日が住民記録と同じこと", "with all else alike the birth date is the register's",
@@ -601,6 +746,13 @@ def _against_register(numbered: bool) -> Iterator[Entry]:
         "同じ人の名が住民記録と同じこと", "the person's given name is the register's", item="name",
         compared=["given_match"], where_same=["birth_date"], otherwise=["surname_match", "birth_date", "address_match"],
         **register,
+    )  # fmt: skip
+    yield entry(
+        "name_kana.same_given", "expect_same_as_in", "plausibility", "info", 0,
+        "another reading of the given name under the same number and birth date: mistyped, or somebody else's",
+        "同じ人の名の読みが住民記録と同じこと", "the reading of the person's given name is the register's", item="name_kana",
+        compared=["given_kana_match"], where_same=["birth_date"],
+        otherwise=["name_match", "birth_date", "address_match"], **register,
     )  # fmt: skip
     yield entry(
         "address.same", "expect_same_as_in", "plausibility", "info", 0,

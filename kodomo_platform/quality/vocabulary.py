@@ -240,8 +240,13 @@ def _profile(target: Target) -> str:
     return f"(select count(*) as n, {described} from {target.base})"
 
 
+# The share of a column that has to be alike before the rest stands out
+_NEARLY_ALL = 0.975
+
+
 def _usual(target: Target) -> str:
-    """The rows with what is usual of each number: its length where all but a few share one, and its 99th percentile."""
+    """The rows with what is usual of each column: a number's length where all but a few share one, whether numbers are
+    digits alone, whether names have two parts, and the first and last percentile of what is counted."""
     parts = []
     for name, kind in _columns_of(target):
         if kind == "id":
@@ -250,11 +255,21 @@ def _usual(target: Target) -> str:
                 f"case when count({length}) >= 50 and quantile_disc({length}, 0.025) = quantile_disc({length}, 0.975) "
                 f"then quantile_disc({length}, 0.5) end as {quoted(name + '__length')}"
             )
+            digits = f"avg(regexp_full_match({target.plain(name)}, '[0-9]+')::int)"
+            parts.append(f"count({length}) >= 50 and {digits} >= {_NEARLY_ALL} as {quoted(name + '__digits')}")
+        elif kind == "name":
+            text = target.given(name)
+            parted = f"avg((regexp_matches({text}, '[ 　]'))::int)"
+            parts.append(f"count({text}) >= 50 and {parted} >= {_NEARLY_ALL} as {quoted(name + '__parted')}")
         elif kind in ("int", "decimal"):
             value = target.number(name)
             parts.append(
                 f"case when count({value}) >= 200 then greatest(quantile_cont({value}, 0.99), 1) end "
                 f"as {quoted(name + '__high')}"
+            )
+            parts.append(
+                f"case when count({value}) filter (where {value} > 0) >= 200 then quantile_cont({value}, 0.01) "
+                f"filter (where {value} > 0) end as {quoted(name + '__low')}"
             )
     # some 50,000 rows tell what is usual as well as a million do; every so many-th, so that it is the same again
     some = f"_row_number % (select greatest(count(*) // 50000, 1) from {target.base}) = 0"
@@ -353,7 +368,7 @@ def _unique(target: Target) -> Check:
     names = [str(name) for name in target.arguments["columns"]]
     keys = [target.plain(name) for name in names]
     extra = ["_extract_date"] if target.is_raw else []
-    scope = " and ".join(f"{key} is not null" for key in keys)
+    scope = " and ".join([*(f"{key} is not null" for key in keys), f"({_where(target)})"])
     # a latter row of the same key breaks it, not the first: the number of rows to take away is counted
     order = "_source_file_sha256, _row_number" if target.is_raw or target.table.startswith("staging.") else "1"
     every = bool(target.arguments.get("count_all"))
@@ -425,9 +440,131 @@ def _lengths_agree(target: Target) -> Check:
 
 def _no_outliers(target: Target) -> Check:
     value = target.number()
-    high, times = quoted(f"{target.item}__high"), float(target.arguments.get("times", 10))
+    high, low = quoted(f"{target.item}__high"), quoted(f"{target.item}__low")
+    times = float(target.arguments.get("times", 10))
     return Check(
-        _usual(target), f"{value} is not null and {high} is not null", f"{value} > {times!r} * {high}", _columns(target)
+        _usual(target),
+        f"{value} is not null and {high} is not null",
+        f"{value} > {times!r} * {high} or coalesce({value} > 0 and {value} * {times!r} < {low}, false)",
+        _columns(target),
+    )
+
+
+def _digits_alone(target: Target) -> Check:
+    text = target.plain()
+    return Check(
+        _usual(target),
+        f"{quoted(f'{target.item}__digits')} and {text} is not null",
+        f"not regexp_full_match({text}, '[0-9]+')",
+        _columns(target),
+    )
+
+
+def _two_parts(target: Target) -> Check:
+    text = target.given()
+    return Check(
+        _usual(target),
+        f"{quoted(f'{target.item}__parted')} and {text} is not null",
+        f"not regexp_matches({text}, '[ 　]')",
+        _columns(target),
+    )
+
+
+def _not_rare(target: Target) -> Check:
+    first, most = int(target.arguments.get("first", 0)), int(target.arguments.get("most", 5))
+    value = target.plain()
+    value = f"left({value}, {first})" if first else value
+    relation = (
+        f"(with v as (select {value} as _value, count(*) as _same from {target.base} where {value} is not null group by 1), "
+        f"u as (select sum(_same) as n, sum(_same) filter (where _same > {most}) as shared from v) "
+        f"select t.*, v._same, u.n >= 200 and u.shared >= {_NEARLY_ALL} * u.n as _usually_shared "
+        f"from {target.base} as t inner join v on v._value = {value.replace(chr(34), 't.' + chr(34), 1)} cross join u)"
+    )
+    return Check(relation, "_usually_shared", f"_same <= {most}", _columns(target))
+
+
+def _unsorted(target: Target) -> Check:
+    names = [name for name, kind in _columns_of(target) if kind in ("int", "decimal")]
+    values = ", ".join(f"{target.number(name)} as {quoted('v_' + name)}" for name in names)
+    steps = ", ".join(
+        f"{quoted('v_' + name)}, {quoted('v_' + name)} < lag({quoted('v_' + name)}) over w as {quoted('f_' + name)}"
+        for name in names
+    )
+    told = ", ".join(
+        f"count({quoted('v_' + name)}) as {quoted('n_' + name)}, count(distinct {quoted('v_' + name)}) as "
+        f"{quoted('d_' + name)}, count(*) filter (where {quoted('f_' + name)}) as {quoted('falls_' + name)}"
+        for name in names
+    )
+    relation = (
+        f"(select {told} from (select {steps} from (select _source_file_sha256, _row_number, {values} from {target.base}) "
+        "window w as (partition by _source_file_sha256 order by _row_number)))"
+    )
+    own = str(target.item)
+    return Check(
+        relation,
+        f"{quoted('n_' + own)} >= 200 and {quoted('d_' + own)} >= 3",
+        f"{quoted('falls_' + own)} = 0",
+        _columns(target),
+        row_level=False,
+    )
+
+
+def _as_group(target: Target) -> Check:
+    table, group = str(target.arguments["table"]), str(target.arguments["group"])
+    by = str(target.arguments["by"])
+    relation = (
+        f"(select s.*, count(*) over (partition by f._group, s.{quoted(by)}) as _many, "
+        f"count(*) over (partition by f._group, s.{quoted(by)}, s.{target.column}) as _same from {target.base} as s "
+        f"inner join (select source_record_id as _key, min({quoted(group)}) as _group from {table} "
+        f"group by 1 having count(*) = 1) as f on f._key = s.source_record_id "
+        f"where s.{target.column} is not null and s.{quoted(by)} is not null)"
+    )
+    return Check(relation, "_many >= 20", "_same * 20 < _many", _columns(target, by), other_tables=(table,))
+
+
+def _periods_apart(target: Target) -> Check:
+    by, until = [str(name) for name in target.arguments["by"]], str(target.arguments["until"])
+    keys = ", ".join(quoted(name) for name in by)
+    filled = " and ".join(f"{quoted(name)} is not null" for name in by)
+    # a period without an end goes on; one whose end cannot be read says nothing
+    open_end = f"{quoted(until)} is null and {quoted(until + '__status')} in ('blank', 'not_applicable')"
+    relation = (
+        f"(select *, max(_end) over (partition by {keys} order by {target.column}, _row_number "
+        f"rows between unbounded preceding and 1 preceding) as _before from (select *, case when {open_end} "
+        f"then date '9999-12-31' else {quoted(until)} end as _end from {target.base} "
+        f"where {target.column} is not null and {filled}))"
+    )
+    return Check(
+        relation,
+        "_before is not null",
+        f"{target.column} < _before",
+        _columns(target, until, *by),
+        involved=(until, *by),
+    )
+
+
+_STYLE_SHAPES = {
+    "iso": r"[0-9]{4}-[0-9]{1,2}(-[0-9]{1,2})?",
+    "slash": r"[0-9]{4}/[0-9]{1,2}(/[0-9]{1,2})?",
+    "compact": r"[0-9]{6}|[0-9]{8}",
+    "wareki_kanji": r"(明治|大正|昭和|平成|令和)(元|[0-9]{1,2})年[0-9]{1,2}月([0-9]{1,2}日)?",
+    "wareki_dot": r"[MTSHR][0-9]{1,2}[.][0-9]{1,2}([.][0-9]{1,2})?",
+    "wareki_code": r"[1-9][0-9]{4}([0-9]{2})?",
+    "excel_serial": r"[0-9]{1,6}",
+}
+
+
+def _in_style(target: Target) -> Check:
+    style, _ = target.reading.styles.get((target.source or "", target.item or ""), (None, None))
+    shape = _STYLE_SHAPES.get(style or "")
+    if shape is None:
+        return Check(target.base, "false", "false", _columns(target))
+    # with its blanks, which a shape has not: a time of day behind the date is another style as well
+    text, day = target.given(), quoted(f"{target.item}__day")
+    narrow = f"translate({text}, {literal(_WIDE)}, {literal(_NARROW)})"
+    plain = f"(case when strlen({text}) = length({text}) then {text} else {narrow} end)"
+    return Check(
+        target.base, f"{day} is not null", f"not regexp_full_match({plain}, {literal(shape)})", _columns(target)
     )
 
 
@@ -502,7 +639,10 @@ def _at_age(target: Target) -> Check:
         f"where s.{target.column} is not null and ({_where(target)}))"
     )
     others = (table, "staging.stg_resident__register")
-    return Check(relation, "true", "_odd", _columns(target, "source_record_id"), other_tables=others)
+    named = tuple(str(name) for name in target.arguments.get("columns", []))
+    return Check(
+        relation, "true", "_odd", _columns(target, "source_record_id", *named), other_tables=others, involved=named
+    )
 
 
 def _within_stay(target: Target) -> Check:
@@ -624,7 +764,11 @@ def _same_in(target: Target) -> Check:
     joins, found, values = [], [], {name: [] for name in [*compared, *same]}  # type: ignore[var-annotated]
 
     def known(alias: str, keys: list[tuple[str, str]], more: str = "true") -> None:
-        # what stands on several rows there says nothing about which of them is meant
+        # what stands on several rows there says nothing about which of them is meant, unless they agree
+        agree = " and ".join(
+            f"count({quoted(name)}) = count(*) and min({quoted(name)}) = max({quoted(name)})"
+            for name in [*compared, *same]
+        )
         columns = ", ".join(f"{quoted(name)} as _k{place}" for place, (name, _) in enumerate(keys))
         filled = " and ".join(f"{quoted(name)} is not null" for name, _ in keys)
         grouped = ", ".join(str(place + 1) for place in range(len(keys)))
@@ -633,7 +777,7 @@ def _same_in(target: Target) -> Check:
         on = " and ".join(f"{alias}._k{place} = {one}" for place, one in enumerate(mine))
         joins.append(
             f"left join (select {columns}, {', '.join(fields)} from {table} where {filled} group by {grouped} "
-            f"having count(*) = 1) as {alias} on {on}"
+            f"having count(*) = 1 or ({agree})) as {alias} on {on}"
         )
         found.append(f"{alias}._k0 is not null")
         for name in values:
@@ -653,7 +797,8 @@ def _same_in(target: Target) -> Check:
         f"where ({' or '.join(found)}) and {alike} and ({_where(target)}))"
     )
     columns = _columns(target, *([str(own)] if own else []), *compared, *same, *otherwise)
-    return Check(relation, "true", "_differs", columns, other_tables=(table,))
+    # the number that led there may be the wrong one
+    return Check(relation, "true", "_differs", columns, other_tables=(table,), involved=(str(own),) if own else ())
 
 
 def _not_before_birth(target: Target) -> Check:
@@ -734,7 +879,7 @@ VOCABULARY: dict[str, Word] = {
     "expect_values_to_be_in_set": Word(_in_set, True, {"values": True, "where": False}),
     "expect_values_to_match": Word(_matches, True, {"pattern": True, "narrow": False, "where": False}),
     "expect_values_to_lack_pattern": Word(_lacks_pattern, True, {"pattern": True}),
-    "expect_rows_to_be_unique": Word(_unique, False, {"columns": True, "count_all": False}),
+    "expect_rows_to_be_unique": Word(_unique, False, {"columns": True, "count_all": False, "where": False}),
     "expect_one_value_per": Word(
         _one_value_per, True, {"by": True, "where": False, "agreed_in": False, "there": False}
     ),
@@ -747,7 +892,16 @@ VOCABULARY: dict[str, Word] = {
     "expect_steps_to_be_small": Word(_steps, True, {"by": True, "order": True, "fall": True, "rise": True}),
     "expect_births_apart": Word(_birth_spacing, True, {"by": True, "where": False}),
     "expect_parents_to_be_older": Word(_parent_older, True, {"by": True, "years": False}),
-    "expect_event_at_age": Word(_at_age, True, {"table": True, "from_months": True, "to_months": True, "where": False}),
+    "expect_event_at_age": Word(
+        _at_age, True, {"table": True, "from_months": True, "to_months": True, "where": False, "columns": False}
+    ),
+    "expect_digits_alone": Word(_digits_alone, True, {}),
+    "expect_names_in_parts": Word(_two_parts, True, {}),
+    "expect_values_to_be_shared": Word(_not_rare, True, {"first": False, "most": False}),
+    "expect_column_to_be_unsorted": Word(_unsorted, True, {}),
+    "expect_value_as_in_group": Word(_as_group, True, {"table": True, "group": True, "by": True}),
+    "expect_periods_apart": Word(_periods_apart, True, {"by": True, "until": True}),
+    "expect_dates_in_style": Word(_in_style, True, {}),
     "expect_event_within_stay": Word(_within_stay, True, {"table": True, "since": False, "days": False}),
     "expect_events_to_be_recent": Word(_recent, True, {"days": True}),
     "expect_months_to_be_complete": Word(_months_complete, True, {"least": False}),
@@ -789,6 +943,6 @@ def argument_columns(expectation: str, arguments: Mapping[str, Any]) -> Iterable
         if isinstance(values, list):
             for value in values:
                 yield from (str(one) for one in value) if isinstance(value, list) else (str(value),)
-    for name in ("not_after", "not_above", "birth_date", "on", "by", "order", "own"):
+    for name in ("not_after", "not_above", "birth_date", "on", "by", "order", "own", "until"):
         if isinstance(arguments.get(name), str):
             yield str(arguments[name])

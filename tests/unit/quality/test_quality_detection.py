@@ -23,7 +23,7 @@ TABLE = "raw.raw_education__attendance"
 def rows(n: int = 300) -> list[dict[str, str | None]]:
     return [
         {
-            "student_number": f"{10_000_000 + i % 30}", "month": f"令和8年{1 + i // 30}月", "school_days": "20",
+            "student_number": f"{10_000_000 + i % 30}", "month": f"2026/{1 + i // 30:02d}", "school_days": "20",
             "absent_days": str(i % 3), "late_days": str(i % 2), "early_leave_days": str(i % 4 // 3),
         }
         for i in range(n)
@@ -54,7 +54,7 @@ def test_a_lost_digit_a_leap_and_a_constant_column(warehouse: duckdb.DuckDBPyCon
 
 
 def test_a_missing_month_and_an_old_export(warehouse: duckdb.DuckDBPyConnection) -> None:
-    fill(warehouse, "education.attendance", [row for row in rows(180) if row["month"] != "令和8年3月"])
+    fill(warehouse, "education.attendance", [row for row in rows(180) if row["month"] != "2026/03"])
     results = found(warehouse)
     assert results["months"].unexpected == 1
     assert results["recent"].status == "failed"

@@ -21,7 +21,7 @@ TABLE = "raw.raw_education__attendance"
 def attendance(n: int = 60) -> list[dict[str, str | None]]:
     return [
         {
-            "student_number": f"{i + 1:08d}", "month": f"令和8年{1 + i % 9}月", "school_days": "20", "absent_days": "1",
+            "student_number": f"{i + 1:08d}", "month": f"2026/{1 + i % 9:02d}", "school_days": "20", "absent_days": "1",
             "late_days": "0", "early_leave_days": "0",
         }
         for i in range(n)
@@ -46,10 +46,11 @@ def test_faults_are_counted_where_they_are(warehouse: duckdb.DuckDBPyConnection)
     fill(warehouse, "education.attendance", rows)
     found = by_id(run(warehouse))
     assert {name for name, r in found.items() if r.status == "failed"} == {
-        "month.readable", "absent_days.readable", "absent_days.within_school_days", "duplicates",
+        "month.readable", "absent_days.readable", "absent_days.within_school_days", "duplicates", "duplicates.all",
     }  # fmt: skip
     assert found["month.readable"].unexpected == 1
     assert found["duplicates"].unexpected == 1
+    assert found["duplicates.all"].unexpected == 2
 
 
 def test_empty_table_fails_for_its_rows_alone(warehouse: duckdb.DuckDBPyConnection) -> None:
