@@ -14,3 +14,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     def configure_connection(self, conn: Any) -> None:
         register(conn)
+
+    def configure_cursor(self, cursor: Any) -> None:
+        # the warehouse is attached (see the profile): what names a table by its schema alone, as the rooms do, means it
+        cursor.execute("use warehouse")

@@ -2,8 +2,9 @@
 
 Two paths that must agree. The *fast* path proves by counting that a block holds nothing unusual (no NUL, no
 unreadable byte, no lone carriage return, quotes only where a field begins or ends) and gives it to Arrow's parser.
-The *careful* path reads the block record by record and rejects what cannot be read. One bad record sends one block,
-not the file, down the careful path. Memory is bounded by the block, whatever the length of a line.
+The *careful* path reads record by record and rejects what cannot be read. A block with a bad record is narrowed down by
+halves, so that only some kilobytes around it go the careful way. Memory is bounded by the block, whatever the length of
+a line.
 
 DuckDB's own reader is not used here. With its `encodings` extension 1.5.5, ``windows-932-2000`` reads the digits 1, 2
 and 3 as the superscripts ¹, ² and ³, and loses bytes in files of more than 32 MB where two of its buffers meet (a
@@ -115,10 +116,13 @@ class RecordScanner:
 class DelimitedReader:
     """Turns decoded text into batches of the wanted columns."""
 
-    def __init__(self, dialect: Dialect, layout: Layout, *, block_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self, dialect: Dialect, layout: Layout, *, block_bytes: int = 8 << 20, careful_bytes: int = 1 << 16
+    ) -> None:
         self.dialect = dialect
         self.layout = layout
         self.block_bytes = block_bytes
+        self.careful_bytes = careful_bytes
         self._scanner = RecordScanner(dialect)
         self._next_row = 1
         self._delimiter = dialect.delimiter.encode()
@@ -153,15 +157,35 @@ class DelimitedReader:
         yield from self._drain(held + b"".join(parts), final=True)
 
     def _drain(self, block: bytes, *, final: bool) -> Generator[Batch, None, bytes]:
-        """Every record that can be taken from ``block``; returns what is left of it (an unfinished record)."""
+        """Every record that can be taken from ``block``; returns what is left of it (an unfinished record).
+
+        The fast path is tried on all of it, then on ever smaller parts from its start, and on larger ones again once it
+        has succeeded.
+        """
+        reach = len(block)
         while block:
-            used, batch = self._fast(block, final=final) or self._careful(block, final=final)
+            whole = reach >= len(block)
+            end = len(block) if whole else block.rfind(b"\n", 0, reach) + 1
+            taken = self._fast(block[:end], final=final and whole) if end else None
+            if taken is None and end > self.careful_bytes:
+                reach = end // 2
+                continue
+            used, batch = taken or self._carefully(block, final=final)
             if batch is not None:
                 yield batch
             if not used:
                 break
             block = block[used:]
+            reach = 2 * max(reach, self.careful_bytes)
         return block
+
+    def _carefully(self, block: bytes, *, final: bool) -> tuple[int, Batch | None]:
+        """The careful path on the records that begin in the first ``careful_bytes``, with as much text behind them as the
+        longest record and the look at the one after it can need."""
+        window = self.careful_bytes + 2 * MAX_RECORD_BYTES
+        end = len(block) if len(block) <= window else block.rfind(b"\n", 0, window) + 1
+        used, batch = self._careful(block[:end], final=final and end == len(block), until=self.careful_bytes)
+        return (used, batch) if used else self._careful(block, final=final)
 
     def _over_long(self) -> Batch:
         row = self._next_row
@@ -253,15 +277,16 @@ class DelimitedReader:
 
     # --------------------------------------------------------------- careful
 
-    def _careful(self, block: bytes, *, final: bool) -> tuple[int, Batch | None]:
+    def _careful(self, block: bytes, *, final: bool, until: int | None = None) -> tuple[int, Batch | None]:
         text = block.decode("utf-8")
+        until = len(text) if until is None else until
         positions = list(self.layout.wanted.values())
         kept: list[list[str]] = []
         rows: list[int] = []
         rejects: list[Reject] = []
         first = self._next_row
         at = 0
-        while at < len(text):
+        while at < min(until, len(text)):
             found = self._scanner.record_at(text, at, final=final)
             if found is None:
                 break
@@ -291,7 +316,7 @@ class DelimitedReader:
             np.array(rows, dtype=np.int64),
             self._next_row - first,
             rejects,
-            has_gaiji=GETA + "{" in text,
+            has_gaiji=text.find(GETA + "{", 0, at) >= 0,
         )
         return len(text[:at].encode("utf-8")), batch
 

@@ -1,9 +1,7 @@
 """Everything wired together; tests swap single parts by argument."""
 
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,14 +21,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     suites = {path.stem for path in SUITES_DIR.glob("*.yaml")}
     staging = sorted(table for table in dbt_tables if table.startswith("stg_") and table in suites)
     linked = sorted(table for table in dbt_tables if table.startswith(("lnk_", "mart_")) and table in suites)
-    resources = {
-        "run_settings": RunSettings.configure_at_launch(),
-        "dbt": dbt_wiring.LeanDbt(
-            project_dir=str(dbt_wiring.PROJECT_DIR),
-            profiles_dir=str(dbt_wiring.PROJECT_DIR),
-            dbt_executable=str(Path(sys.executable).with_name("dbt")),
-        ),
-    }
+    resources = {"run_settings": RunSettings.configure_at_launch()}
     return dg.Definitions(
         assets=[
             *extracts.extract_assets(),

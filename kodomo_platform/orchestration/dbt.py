@@ -3,16 +3,17 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
-from packaging import version
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from kodomo_platform.orchestration import dbt_process
 from kodomo_platform.orchestration.column_lineage import column_lineage
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
@@ -21,6 +22,7 @@ from kodomo_platform.settings import get_settings
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
 MANIFEST = PROJECT_DIR / "target" / "manifest.json"
+PARSED = MANIFEST.with_name("partial_parse.msgpack")
 STAMP = PROJECT_DIR / "target" / "project.sha256"
 
 # Which asset stands for the tables of a dbt source schema that are not one asset each.
@@ -56,21 +58,6 @@ class HouseTranslator(DagsterDbtTranslator):
         english = str(dbt_resource_props.get("description") or "")
         japanese = dbt_resource_props.get("meta", {}).get("description_ja")
         return f"{japanese}\n\n{english}" if japanese else english
-
-
-class LeanDbt(DbtCliResource):
-    """`DbtCliResource` without what no step here uses: it would ask ``dbt --version`` in a process of its own and load
-    dbt's macros into Dagster's (for row counts after a run), some three seconds for each of a run's two steps.
-
-    Both are private to dagster-dbt, whose version is locked; a test holds that they are still there to be replaced.
-    """
-
-    @property
-    def _cli_version(self) -> version.Version:
-        return version.parse(metadata.version("dbt-core"))
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
-        return None
 
 
 @lru_cache(maxsize=1)
@@ -121,45 +108,47 @@ def compile_project() -> None:
         if done.returncode != 0:
             raise RuntimeError(f"dbt could not compile the project:\n{done.stdout}\n{done.stderr}")
         Path(folder, "manifest.json").replace(MANIFEST)
-        Path(folder, "partial_parse.msgpack").replace(MANIFEST.parent / "partial_parse.msgpack")
+        Path(folder, PARSED.name).replace(PARSED)
     STAMP.write_text(stamp, encoding="utf-8")
     manifest.cache_clear()
 
 
 def dbt_arguments(code: str) -> list[str]:
-    """Arguments of one dbt build over one municipality's warehouse.
-
-    The warehouse is the only variable, and the same in every run (the date stands in cfg.run): a variable that changes
-    makes dbt parse the whole project again.
-    """
+    """Arguments of one dbt build over one municipality's warehouse (the date stands in cfg.run)."""
     variables = {"warehouse": str(get_settings().warehouse(code))}
     # unit tests hold for the code, not for the data: they run in the test suite
     return ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
 
 
-def _seed_target(target: Path) -> None:
-    """Give dbt the parsed project, so that a run does not parse it again."""
-    target.mkdir(parents=True, exist_ok=True)
-    source = MANIFEST.parent / "partial_parse.msgpack"
-    copy = target / source.name
-    if source.exists() and (not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime):
-        copy.write_bytes(source.read_bytes())
-
-
-def _build(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def _build(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    """dbt's models and tests of this step as Dagster's events."""
     municipality = partition_municipality(context)
     target = get_settings().dbt_target(municipality.code)
-    _seed_target(target)
-    invocation = dbt.cli(dbt_arguments(municipality.code), context=context, target_path=target)
+    target.mkdir(parents=True, exist_ok=True)
+    asked = get_updated_cli_invocation_params_for_context(context, manifest(), _TRANSLATOR)
     lineage = column_lineage()
-    for event in invocation.stream():
-        if isinstance(event, dg.Output):
-            # the event's name is the table's; the lineage was derived from the compiled SQL once, not in every run
-            name = context.asset_key_for_output(event.output_name).path[-1]
-            if name in lineage:
-                yield event.with_metadata({**event.metadata, "dagster/column_lineage": lineage[name]})
-                continue
-        yield event
+    for raw in dbt_process.events(
+        [*dbt_arguments(municipality.code), *asked.selection_args],
+        project=PROJECT_DIR,
+        parsed=PARSED,
+        target=target,
+        indirect_selection=asked.indirect_selection,
+    ):
+        print(raw["info"]["msg"])  # into Dagster's log of the step
+        said = DbtCoreCliEventMessage(raw_event=raw, event_history_metadata={})
+        for event in said.to_default_asset_events(
+            manifest=asked.manifest,
+            dagster_dbt_translator=asked.dagster_dbt_translator,
+            context=context,
+            target_path=target,
+        ):
+            if isinstance(event, dg.Output):
+                # the event's name is the table's; the lineage was derived from the compiled SQL once, not in every run
+                name = context.asset_key_for_output(event.output_name).path[-1]
+                if name in lineage:
+                    yield event.with_metadata({**event.metadata, "dagster/column_lineage": lineage[name]})
+                    continue
+            yield event
 
 
 _TRANSLATOR = HouseTranslator(
@@ -180,8 +169,8 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
     )
-    def dbt_staging(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings) -> Iterator[Any]:
-        yield from _build(context, dbt)
+    def dbt_staging(context: dg.AssetExecutionContext, run_settings: RunSettings) -> Iterator[Any]:
+        yield from _build(context)
 
     @dbt_assets(
         manifest=manifest(),
@@ -190,9 +179,7 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
     )
-    def dbt_linkage_and_marts(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, run_settings: RunSettings
-    ) -> Iterator[Any]:
-        yield from _build(context, dbt)
+    def dbt_linkage_and_marts(context: dg.AssetExecutionContext, run_settings: RunSettings) -> Iterator[Any]:
+        yield from _build(context)
 
     return [dbt_staging, dbt_linkage_and_marts]

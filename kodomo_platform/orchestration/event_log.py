@@ -30,12 +30,14 @@ def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:
 class EventLog(SqliteEventLogStorage):
     """The event log below ``dagster_home``, one database a run and an index over all, as Dagster lays them out.
 
-    It replaces ``_connect`` of Dagster's own class, whose version is locked; a test holds that it is still there.
+    It replaces ``_connect`` and ``has_table`` of Dagster's own class, whose version is locked; a test holds that they are
+    still there.
     """
 
     def __init__(self, dagster_home: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._dagster_home = dagster_home
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._tables: set[str] = set()
         super().__init__(str(Path(dagster_home) / "history" / "runs"), inst_data)
 
     @classmethod
@@ -73,6 +75,12 @@ class EventLog(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has the table, asked until it has: Dagster asks again for every event of a check."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
     def wipe(self) -> None:
         self._release()
         super().wipe()
@@ -83,5 +91,6 @@ class EventLog(SqliteEventLogStorage):
 
     def _release(self) -> None:
         with self._db_lock:
+            self._tables.clear()
             while self._engines:
                 self._engines.popitem()[1].dispose()

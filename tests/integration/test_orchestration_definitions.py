@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_dbt import DbtCliResource
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.municipalities import load_municipality, municipality_codes
@@ -158,7 +157,3 @@ def test_the_sensor_waits_for_the_done_marker_and_asks_once(home: Path, definiti
         file.write_bytes(b"corrected\n")
         os.utime(file, ns=(1, 1))
         assert keys() != first, "a corrected file asks for a new run"
-
-
-def test_what_lean_dbt_replaces_is_still_there() -> None:
-    assert {"_cli_version", "_initialize_dbt_core_adapter"} <= set(vars(DbtCliResource))

@@ -29,14 +29,20 @@ class CarefulOnly(DelimitedReader):
 
 
 class Watched(DelimitedReader):
-    """Counts the blocks that the fast path took."""
+    """Counts the blocks that the fast path took, and the records that went the careful way."""
 
     fast = 0
+    careful = 0
 
     def _fast(self, block: bytes, *, final: bool):  # type: ignore[no-untyped-def]
         taken = super()._fast(block, final=final)
         self.fast += taken is not None
         return taken
+
+    def _careful(self, block: bytes, *, final: bool, until: int | None = None):  # type: ignore[no-untyped-def]
+        used, batch = super()._careful(block, final=final, until=until)
+        self.careful += batch.records if batch is not None else 0
+        return used, batch
 
 
 def read(
@@ -46,11 +52,12 @@ def read(
     *,
     reader: type[DelimitedReader] = DelimitedReader,
     block_bytes: int = 8 << 20,
+    careful_bytes: int = 1 << 16,
 ) -> tuple[Rows, list[Reject], int]:
     rows: Rows = []
     rejects: list[Reject] = []
     records = 0
-    for batch in reader(dialect, layout, block_bytes=block_bytes).batches(texts):
+    for batch in reader(dialect, layout, block_bytes=block_bytes, careful_bytes=careful_bytes).batches(texts):
         columns = [batch.columns[item].to_pylist() for item in layout.wanted] if len(batch.row_numbers) else []
         rows += [(int(n), list(values)) for n, *values in zip(batch.row_numbers, *columns, strict=True)]
         rejects += batch.rejects
@@ -197,6 +204,19 @@ def test_harmless_blocks_take_the_fast_path_and_one_bad_record_costs_one_block()
     assert reader.fast == len(batches) - 1
 
 
+def test_a_bad_record_in_a_large_block_sends_only_those_around_it_the_careful_way() -> None:
+    lines = [f"{n},山田,b\r\n" for n in range(1, 30_001)]
+    for bad in (0, 9_000, 29_999):
+        lines[bad] = "あ,b\r\n"
+    reader = Watched(CSV, ABC, careful_bytes=1000)
+    batches = list(reader.batches(["".join(lines)]))
+    assert sum(len(batch.row_numbers) for batch in batches) == 29_997
+    assert [reject.row_number for batch in batches for reject in batch.rejects] == [1, 9_001, 30_000]
+    numbers = [int(number) for batch in batches for number in batch.row_numbers]
+    assert numbers == [n for n in range(1, 30_001) if n not in (1, 9_001, 30_000)]
+    assert reader.careful < 300
+
+
 def test_all_fields_quoted_takes_the_fast_path() -> None:
     reader = Watched(CSV, ABC)
     (batch,) = reader.batches([f'"{n}","山,田","b""c"\r\n' for n in range(100)])
@@ -226,12 +246,15 @@ def test_what_the_csv_module_writes_is_read_back(
 _soup = st.text(alphabet=st.sampled_from([*'ab,,,"\n\n\r\0あ', UNREADABLE, "\x1a"]), max_size=80)
 
 
-@given(_soup, st.integers(1, 90))
+@given(_soup, st.integers(1, 90), st.integers(1, 30))
 @settings(max_examples=400)
-def test_any_text_at_all_is_read_the_same_way_on_both_paths_and_however_it_is_cut(text: str, size: int) -> None:
+def test_any_text_at_all_is_read_the_same_way_on_both_paths_and_however_it_is_cut(
+    text: str, size: int, cut: int
+) -> None:
     whole = read([text], reader=CarefulOnly)
     assert read([text]) == whole
     assert read(pieces(text, size), block_bytes=size) == whole
+    assert read(pieces(text, size), block_bytes=size, careful_bytes=cut) == whole
     rows, rejects, records = whole
     assert len(rows) + len(rejects) == records
     assert sorted([n for n, _ in rows] + [r.row_number for r in rejects]) == list(range(1, records + 1))
