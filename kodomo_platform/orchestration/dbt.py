@@ -18,6 +18,7 @@ from kodomo_platform.orchestration.column_lineage import column_lineage
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.settings import get_settings
 
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
@@ -169,6 +170,7 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
     )
+    @retried
     def dbt_staging(context: dg.AssetExecutionContext, run_settings: RunSettings) -> Iterator[Any]:
         yield from _build(context)
 
@@ -179,6 +181,7 @@ def dbt_asset_definitions() -> list[dg.AssetsDefinition]:
         partitions_def=MUNICIPALITIES,
         dagster_dbt_translator=_TRANSLATOR,
     )
+    @retried
     def dbt_linkage_and_marts(context: dg.AssetExecutionContext, run_settings: RunSettings) -> Iterator[Any]:
         yield from _build(context)
 

@@ -22,6 +22,7 @@ OWNERS = ["team:data-platform"]
     description="実行設定: 自治体の設定ファイルとデータ項目カタログを作業用データベースへ書き込みます。\n\n"
     "Run configuration: the municipality's file and the catalogue, written into the working warehouse.",
 )
+@retried
 def run_configuration(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.extracts import create_raw_tables
     from kodomo_platform.scoring import training_dates

@@ -91,6 +91,7 @@ with warnings.catch_warnings():
 
 
 @dg.multi_asset_check(name="linkage_checks", specs=_SPECS)
+@retried
 def linkage_checks(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
     """Contradictions stop the run before any id is kept; the rest is told."""
     from kodomo_platform.linkage.watch import CRITICAL, PASSED, former_metrics, judge, read_metrics

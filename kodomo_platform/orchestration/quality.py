@@ -11,6 +11,7 @@ from dagster import PreviewWarning
 
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
+from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.warehouse import warehouse
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         ]
 
     @dg.multi_asset_check(name=f"quality_of_{layer}", specs=specs)
+    @retried
     def check(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
         from kodomo_platform.quality import group_results, validate
 

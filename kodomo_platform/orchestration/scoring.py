@@ -109,6 +109,7 @@ with warnings.catch_warnings():
         description="承認済みモデルの引退を提案する理由がないか（新しい結果、分布の変化、使われないアラート）。引退は人が決めます。\n\n"
         "What speaks for retiring an approved model. It proposes; a person retires (kodomo model retire).",
     )
+    @retried
     def retirement_proposals(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> dg.AssetCheckResult:
         from kodomo_platform.scoring.outcomes import retirement_proposals as proposed
 

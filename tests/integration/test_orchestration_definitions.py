@@ -11,6 +11,7 @@ import pytest
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.municipalities import load_municipality, municipality_codes
+from kodomo_platform.orchestration import retrying
 from kodomo_platform.orchestration.build import platform_definitions
 from kodomo_platform.orchestration.column_lineage import column_lineage
 from kodomo_platform.orchestration.jobs import new_extracts
@@ -66,6 +67,14 @@ def test_every_step_of_every_job_holds_the_lock(definitions: dg.Definitions) -> 
         for node in job.nodes:
             if "checks" not in node.name:
                 assert "run_settings" in node.definition.required_resource_keys, (name, node.name)
+
+
+def test_every_step_of_every_job_is_tried_again_when_its_failure_may_pass(definitions: dg.Definitions) -> None:
+    for name in ("municipality_run", "training", "linkage_training", "scoring_and_publishing"):
+        for node in definitions.resolve_job_def(name).nodes:
+            assert isinstance(node.definition, dg.OpDefinition)
+            function = node.definition.compute_fn.decorated_fn  # type: ignore[union-attr]
+            assert function.__code__.co_filename == retrying.__file__, (name, node.name)
 
 
 def test_every_scoring_run_asks_whether_a_model_should_retire(definitions: dg.Definitions) -> None:
