@@ -54,6 +54,46 @@ def undo(
 
 
 @app.command()
+def guardians(
+    child_id: str,
+    municipality: Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")],
+    as_json: Json = False,
+    home: Home = None,
+) -> None:
+    """Who stands behind a child, on what evidence and in which household: ids and record numbers, no names."""
+    apply_home(home)
+    from kodomo_platform.errors import LinkageError
+    from kodomo_platform.linkage.guardians import of_child
+    from kodomo_platform.warehouse import warehouse
+
+    with warehouse(municipality, read_only=True) as con:
+        found = of_child(con, child_id)
+    if found is None:
+        raise LinkageError(
+            "no such child in the last run",
+            where=f"municipality {municipality}",
+            action="`kodomo linkage history ID` tells what became of an id",
+        )
+    household, rows = found
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"child_id": child_id, "household_id": household, "guardians": rows}, ensure_ascii=False, indent=2
+            )
+        )
+        return
+    typer.echo(f"{child_id}: 世帯 {household}、保護者 {len(rows)}人 / household, guardians")
+    basis = {"register": "住民記録", "named": "資料の記載", "register_and_named": "住民記録と資料の記載"}
+    for row in rows:
+        home_ = {True: "同居", False: "別居", None: "同居か不明"}[row["lives_with_child"]]
+        record = f"住民記録 {row['register_record']}" if row["in_register"] else "住民記録になし"
+        typer.echo(
+            f"  {row['guardian_id']} {basis[row['basis']]}、{home_}、{record}、{row['named_by']}件に記載 {row['sources']}"
+        )
+    typer.echo("親権の有無は示しません。 / Parental authority is not told.")
+
+
+@app.command()
 def watch(
     municipality: Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")],
     as_json: Json = False,

@@ -14,7 +14,7 @@ neither can be turned back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.linkage.identifiers import opaque
 from kodomo_platform.linkage.preparation import REGISTER
@@ -66,6 +66,16 @@ def link_guardians(
     return pa.table({name: pa.array(columns[name], kind) for name, kind in types.items()}).sort_by(
         [("child_id", "ascending"), ("guardian_id", "ascending")]
     )
+
+
+def of_child(con: duckdb.DuckDBPyConnection, child_id: str) -> tuple[str, list[dict[str, Any]]] | None:
+    """Household id and guardians (rows of `link_guardians`) of a child of the last run; None: no such child."""
+    household = con.execute("select household_id from linkage.lnk_household where child_id = ?", [child_id]).fetchone()
+    if household is None:
+        return None
+    found = con.execute("select * from linkage.lnk_guardian where child_id = ? order by guardian_id", [child_id])
+    names = [column[0] for column in found.description or []]
+    return str(household[0]), [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _sql(clusters: str, identity: str) -> str:
