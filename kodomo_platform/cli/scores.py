@@ -157,14 +157,19 @@ def diff(
     if ja:
         typer.echo("変わった理由: " + ("、".join(result.causes) or "なし（同じ版）"))
         typer.echo(
-            f"{result.children}人中 {result.moved}人の点数が動き、{result.bands_changed}人の区分が変わりました。"
+            f"{result.children}人中 {result.moved}人に動きがあり、{result.bands_changed}人の区分が変わりました。"
             f"アラート 新規 {result.alerts_new}人、解除 {result.alerts_gone}人"
+        )
+        typer.echo(
+            f"うち入力の値が変わった {result.inputs_changed}人、"
+            f"ほか（版や順位による）{result.moved - result.inputs_changed}人"
         )
     else:
         typer.echo("because of " + ("; ".join(result.causes) or "nothing: the versions are the same"))
         typer.echo(
             f"{result.moved} of {result.children} children moved, {result.bands_changed} to another band; "
-            f"{result.alerts_new} new alerts, {result.alerts_gone} gone"
+            f"{result.alerts_new} new alerts, {result.alerts_gone} gone; "
+            f"{result.inputs_changed} with other inputs, {result.moved - result.inputs_changed} by version or rank alone"
         )
 
     def band(key: str | None) -> str:

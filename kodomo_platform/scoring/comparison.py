@@ -19,6 +19,7 @@ from kodomo_platform.warehouse import connect
 _MOVED = 1e-9
 # Inputs told per child.
 _REASONS = 3
+_INPUT = '[{"feature":"VARCHAR","value":"DOUBLE","status":"VARCHAR"}]'
 _CAUSES = {
     "model": {"ja": "モデル", "en": "model"},
     "criteria": {"ja": "判定基準", "en": "criteria"},
@@ -56,6 +57,8 @@ class Difference:
     bands_changed: int
     alerts_new: int
     alerts_gone: int
+    # of those who moved: an input told on both sides has another value (with equal versions: any move of the score)
+    inputs_changed: int
     moves: list[Move] = field(default_factory=list)
 
 
@@ -83,7 +86,7 @@ def _why(causes: tuple[str, ...], before: str | None, after: str | None, languag
         said = [row[f"sentence_{language}"] for row in (old, new) if row]
         # a reason that is not among the largest on one side is counted there as nothing, as `changes` does
         text = said[0] if len(set(said)) == 1 else " → ".join(said)
-        moved.append((abs(by), f"{text}（{by:+.3f}）"))
+        moved.append((abs(by), f"{text}（{by:+.3f}）" if language == "ja" else f"{text} ({by:+.3f})"))
     moved.sort(key=lambda pair: -pair[0])
     return (*causes, *(text for by, text in moved[:_REASONS] if by > _MOVED))
 
@@ -139,6 +142,7 @@ def compare(
                 changed = f"{str(facts[value])[:20]} → {str(facts[value + 1])[:20]}"
                 hashed = key in ("criteria", "features")
                 causes.append(_CAUSES[key][language] if hashed else f"{_CAUSES[key][language]}: {changed}")
+        versions_differ = any(facts[value] != facts[value + 1] for value in (2, 4, 6, 8))
         rows = con.execute(
             f"""
             select
@@ -147,7 +151,12 @@ def compare(
             from a full outer join b on a.child_id = b.child_id
             where a.score is null or b.score is null or abs(a.score - b.score) > {_MOVED}
                 or a.band != b.band or a.alert != b.alert
-            order by abs(coalesce(b.score, 0) - coalesce(a.score, 0)) desc, 1
+            -- first who comes onto the list or leaves it, then who changes band, then by how far
+            order by
+                coalesce(a.alert, false) != coalesce(b.alert, false) desc,
+                a.band is distinct from b.band desc,
+                abs(coalesce(b.score, 0) - coalesce(a.score, 0)) desc,
+                1
             """
         ).fetchall()
         reasons = {
@@ -159,6 +168,24 @@ def compare(
                 {"children": [row[0] for row in rows[:explained]]},
             ).fetchall()
         }
+        inputs = con.execute(
+            f"""
+            with told as (
+                select 'a' as side, child_id, unnest(from_json(reasons, '{_INPUT}')) as e from a
+                union all
+                select 'b' as side, child_id, unnest(from_json(reasons, '{_INPUT}')) as e from b
+            )
+            select count(distinct x.child_id)
+            from told as x
+            inner join told as y
+                on x.side = 'a' and y.side = 'b' and x.child_id = y.child_id and x.e.feature = y.e.feature
+            inner join a on x.child_id = a.child_id
+            inner join b on x.child_id = b.child_id
+            where (x.e.value is distinct from y.e.value or x.e.status != y.e.status)
+                and (abs(a.score - b.score) > {_MOVED} or a.band != b.band or a.alert != b.alert)
+            """
+        ).fetchone()
+        assert inputs is not None
         total = con.execute("select count(*) from (select child_id from a union select child_id from b)").fetchone()
         assert total is not None
     finally:
@@ -175,6 +202,7 @@ def compare(
         sum(move.band_before != move.band_after for move in moves),
         sum(bool(move.alert_after) and not move.alert_before for move in moves),
         sum(bool(move.alert_before) and not move.alert_after for move in moves),
+        int(inputs[0]) if versions_differ else sum(move.score_before != move.score_after for move in moves),
         moves,
     )  # fmt: skip
 
