@@ -10,6 +10,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -47,6 +48,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: Path.home() / ".kodomo")
     operations_url_override: str | None = Field(default=None, validation_alias="KODOMO_OPERATIONS_URL")
     mlflow_tracking_uri_override: str | None = Field(default=None, validation_alias="KODOMO_MLFLOW_TRACKING_URI")
+    lang: Literal["ja", "en"] = "ja"
+    """Language of the command line's help."""
     memory_limit: str = "4GB"
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2)
 

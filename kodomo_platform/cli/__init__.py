@@ -14,7 +14,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from kodomo_platform.errors import KodomoError, is_disk_full
+from kodomo_platform.cli.languages import choose, in_japanese, language, translate
+from kodomo_platform.errors import KodomoError, UsageError, is_disk_full
 from kodomo_platform.settings import get_settings
 
 # name → (module, what it is for). A module holds `app` (a family) or a function named `command` (a single command).
@@ -59,31 +60,60 @@ class _LazyGroup(TyperGroup):
         command = get_command(app)
         command.name = cmd_name
         command.short_help = summary
-        return command
+        return translate(command) if language() == "ja" else command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.format_usage(ctx, formatter)
-        self.format_help_text(ctx, formatter)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(_said(self.help or ""))
+            if language() == "ja":
+                formatter.write_text("English help: kodomo --lang en COMMAND --help")
         self.format_options(ctx, formatter)  # the commands with them
+
+    def get_params(self, ctx: Any) -> Any:
+        params = super().get_params(ctx)
+        for param in params:
+            text = getattr(param, "help", None)
+            if text:
+                vars(param)["help"] = _said(text)
+        return params
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         # from the table above: asking each module for its help would load them all
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+        with formatter.section("コマンド" if language() == "ja" else "Commands"):
+            formatter.write_dl([(name, _said(summary)) for name, (_, summary) in _COMMANDS.items()])
+
+
+def _said(text: str) -> str:
+    return in_japanese(text) if language() == "ja" else text
 
 
 _group = _LazyGroup(
     name="kodomo",
-    help="Find children who need help before anyone asks. / こどもに関するデータを連携し、支援が必要なこどもを早く見つけます。",
+    help="Find children who need help before anyone asks.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """``given`` without a leading ``--lang ja|en``, which is taken note of."""
+    if not given or given[0].partition("=")[0] != "--lang":
+        return given
+    _, _, chosen = given[0].partition("=")
+    rest = given[1:] if chosen else given[2:]
+    chosen = chosen or "".join(given[1:2])
+    if chosen not in ("ja", "en"):
+        raise UsageError("unknown language", where="--lang", expected="ja or en")
+    choose(chosen)
+    return rest
 
 
 def main() -> None:
     """Entry point: exit code 0 only when everything asked for succeeded, 2 for wrong use, 1 for any other failure."""
     get_settings()
     try:
-        _group()
+        _group(_arguments(sys.argv[1:]))
     except KodomoError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
