@@ -264,6 +264,9 @@ def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], 
             pair.outcome = APART
             continue
         if pair.kind in {"conflict", "register_duplicate"}:
+            # a stranger's number on a record that found its own person is no question
+            if pair.probability == 0.0 and state.has_register(pair.left):
+                pair.outcome = APART
             continue
         # where the link could not be made anyway, nobody is asked: a twin whose own record is settled is no question
         impossible = state.objection(pair.left, pair.right, likeness=True) not in {"", "names_contradict"}

@@ -136,7 +136,9 @@ def _number_pairs(con: duckdb.DuckDBPyConnection) -> None:
             from levels
         )
         select left_rid, right_rid, case when agrees then 'number' else 'conflict' end,
-            case when agrees then 1.0 else 0.5 end, case when agrees then 99.0 else 0.0 end, given_name
+            -- not even birth date or household agree: a slip of the pen, not two people to be told apart
+            case when agrees then 1.0 when given_name <= 0 and birth_date <= 0 and household <= 1 then 0.0 else 0.5 end,
+            case when agrees then 99.0 else 0.0 end, given_name
         from judged
         """
     )

@@ -1,6 +1,9 @@
-"""Our linkage beside plain Splink 5 on one twin, without any numbers: quality and time in one table.
+"""Our linkage beside plain Splink 5 on the same records, without any numbers: quality, queue and time.
 
-    python tests/benchmarks/bench_linkage.py WAREHOUSE TRUTH_CSV [--json OUT]
+``run()`` measures on records of `strangers` (other names, towns and faults than the twins'), typical and bad; sizes in
+children from ``KODOMO_BENCH_PEOPLE`` (default 12000; 222000 gives a million records). One linked warehouse instead:
+
+    python -m tests.benchmarks.bench_linkage WAREHOUSE TRUTH_CSV [--json OUT]
 
 ``WAREHOUSE`` is a linked municipality's DuckDB file (it is copied into memory, never changed), ``TRUTH_CSV`` its truth.
 Resident numbers are taken from every source but the register, so that likeness alone decides. Only children's records
@@ -12,7 +15,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import resource
+import sys
+import tempfile
 import time
 import warnings
 from collections import Counter, defaultdict
@@ -45,6 +51,23 @@ def load(warehouse: Path, truth: Path) -> duckdb.DuckDBPyConnection:
         [str(truth)],
     )
     con.execute("detach home")
+    _empty_operations(con)
+    return con
+
+
+def load_strangers(folder: Path) -> duckdb.DuckDBPyConnection:
+    """Records that `strangers.write_records` wrote, in memory."""
+    con = duckdb.connect()
+    con.execute("create schema cfg; create schema linkage; create schema ops")
+    con.execute(f"create table cfg.run as from '{folder / 'run.parquet'}'")
+    con.execute(f"create table linkage.lnk_identity as from '{folder / 'identity.parquet'}'")
+    con.execute(f"create table truth as from '{folder / 'truth.parquet'}'")
+    _empty_operations(con)
+    return con
+
+
+def _empty_operations(con: duckdb.DuckDBPyConnection) -> None:
+    """No ids given out, nothing decided."""
     con.execute("create table ops.child_id (source varchar, source_record_id varchar, child_id varchar, number bigint)")
     con.execute("create table ops.former_child_id as from ops.child_id")
     con.execute(
@@ -52,7 +75,6 @@ def load(warehouse: Path, truth: Path) -> duckdb.DuckDBPyConnection:
         "right_source varchar, right_record varchar, decision varchar, decided_by varchar)"
     )
     con.execute(f"create table ops.id_state as select '' as municipality, '{'00' * 32}' as key, 1 as next_number")
-    return con
 
 
 def ours(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
@@ -80,7 +102,8 @@ def plain(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
     prepare(con)
     con.execute(
         "create or replace temp table plain_input as select rid as unique_id, replace(source, '.', '_') as source_dataset, given_match, "
-        "surname_match, kana_match, sex, birth_date, address_key, phone_match from lnk_prepared as p "
+        "surname_match, kana_match, sex, birth_date, address_town || '|' || address_block as address_key, phone_match "
+        "from lnk_prepared as p "
         f"where {young('p')}"
     )
     api = DuckDBAPI(con)
@@ -137,12 +160,114 @@ def measure(con: duckdb.DuckDBPyConnection, clusters: dict[tuple[str, str], str]
     return scores(tp, pairs(made) - tp, pairs(people) - tp)
 
 
+def review(con: duckdb.DuckDBPyConnection, share: float = 0.015) -> tuple[int, dict[tuple[str, str], str]]:
+    """A perfect reviewer works the queue, most records moved first, up to ``share`` of the records; what is left after
+    it is linked again. Returns how many pairs were asked and the clusters."""
+    people = {(s, r): p for s, r, p in con.execute("select source, source_record_id, person_id from truth").fetchall()}
+    budget, asked = int(len(people) * share), 0
+    clusters: dict[tuple[str, str], str] = {}
+    for _ in range(3):
+        queue = con.execute(
+            "select pair_id, left_source, left_record, right_source, right_record from linkage.lnk_edge "
+            "where outcome = 'review' order by touches desc, weight desc, pair_id"
+        ).fetchall()[: budget - asked]
+        if not queue:
+            break
+        asked += len(queue)
+        con.executemany(
+            "insert into ops.review_decision values (?, ?, ?, ?, ?, ?, 'perfect')",
+            [
+                [*row, "same" if people.get(row[1:3], "?") == people.get(row[3:5], "!") else "different"]
+                for row in queue
+            ],
+        )
+        clusters = ours(con)
+    return asked, clusters
+
+
+def by_kind(con: duckdb.DuckDBPyConnection, clusters: dict[tuple[str, str], str]) -> dict[str, float]:
+    """Recall of the true pairs that touch a record of each kind."""
+    people: dict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
+    for source, record, person, tags in con.execute(
+        "select source, source_record_id, person_id, tags from truth"
+    ).fetchall():
+        kinds = frozenset((tags or "").split("|")) - {""}
+        people[person].append((clusters.get((source, record), f"-{source}|{record}"), kinds))
+    seen: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for records in people.values():
+        for place, (one, kinds) in enumerate(records):
+            for other, more in records[place + 1 :]:
+                for kind in kinds | more:
+                    seen[kind] += 1
+                    found[kind] += one == other
+    return {kind: round(found[kind] / count, 4) for kind, count in sorted(seen.items())}
+
+
+def _one_side(folder: str, side: str) -> None:
+    """Measure one engine in this process and print JSON: memory is then its own."""
+    logging.getLogger("splink").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    con = load_strangers(Path(folder))
+    import splink  # noqa: F401  # imported here so that neither side pays for it
+
+    begin = time.perf_counter()
+    clusters = ours(con) if side == "ours" else plain(con)
+    row: dict[str, Any] = {"seconds": round(time.perf_counter() - begin, 1)}
+    row["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 0)
+    row |= {key: value for key, value in measure(con, clusters).items() if not key.endswith("ci95")}
+    row |= {"recall_by_kind": json.dumps(by_kind(con, clusters))}
+    if side == "ours":
+        queue = con.execute(
+            "select count(*), count(*) filter (where l.person_id = r.person_id) from linkage.lnk_edge as e "
+            "left join truth as l on l.source = e.left_source and l.source_record_id = e.left_record "
+            "left join truth as r on r.source = e.right_source and r.source_record_id = e.right_record "
+            "where e.outcome = 'review'"
+        ).fetchone() or (0, 0)
+        row |= {"queued": queue[0], "queued_true": queue[1]}
+        if os.environ.get("KODOMO_BENCH_REVIEW", "1") == "1":
+            asked, clusters = review(con)
+            after = measure(con, clusters) if asked else row
+            row |= {"reviewed": asked, "recall_reviewed": after["recall"], "false_reviewed": after["fp"]}
+    print(json.dumps(row))
+
+
+def run() -> list[dict[str, Any]]:
+    """Ours and plain Splink on records of strangers, each in a process of its own."""
+    from tests.benchmarks.measuring import measured
+    from tests.benchmarks.strangers import write_records
+
+    rows = []
+    for people in (int(size) for size in os.environ.get("KODOMO_BENCH_PEOPLE", "12000").split(",")):
+        for quality, factor, target in (
+            ("typical", 1.0, "precision ≥ 0.9999, recall ≥ 0.998"),
+            ("bad", 2.5, "precision ≥ 0.9998, recall ≥ 0.985, reviewed ≥ 0.995"),
+        ):
+            with tempfile.TemporaryDirectory(prefix="kodomo-bench-") as folder:
+                write_records(Path(folder), people, seed=1, factor=factor)
+                for side in ("ours", "plain Splink 5"):
+                    done = measured(
+                        [sys.executable, "-m", "tests.benchmarks.bench_linkage", "--strangers", folder, "--side", side]
+                    )
+                    row = json.loads(done.output.splitlines()[-1])
+                    what = f"{people:,} strangers, {quality}: {side}"
+                    rows.append({"what": what, "target": target if side == "ours" else "", **row})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("warehouse", type=Path)
-    parser.add_argument("truth", type=Path)
+    parser.add_argument("warehouse", type=Path, nargs="?")
+    parser.add_argument("truth", type=Path, nargs="?")
+    parser.add_argument("--strangers", help="folder of `strangers.write_records` (with --side)")
+    parser.add_argument("--side", choices=("ours", "plain Splink 5"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.strangers:
+        _one_side(options.strangers, options.side)
+        return
+    if not (options.warehouse and options.truth):
+        parser.error("a warehouse and its truth are needed")
     logging.getLogger("splink").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     con = load(options.warehouse, options.truth)

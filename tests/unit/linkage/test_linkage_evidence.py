@@ -1,0 +1,144 @@
+"""Which level of evidence two records reach, from raw text to level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import duckdb
+import pytest
+
+from kodomo_platform.cleansing.addresses import match_address
+from kodomo_platform.cleansing.kana import match_kana
+from kodomo_platform.cleansing.names import match_name
+from kodomo_platform.linkage.evidence import comparisons
+from kodomo_platform.linkage.preparation import prepare
+from tests.integration import linked_town as town
+
+Levels = Callable[[dict[str, Any], dict[str, Any]], dict[str, str]]
+
+
+def record(
+    source: str, name: str, kana: str = "", birth: date | None = date(2015, 5, 6), **other: Any
+) -> dict[str, Any]:
+    """An identity record as staging makes it."""
+    form, reading = match_name(name), match_kana(kana)
+    place = match_address(other.pop("address", ""))
+    row = town.identity(source, source[:3], 0, birth_date=birth) | {
+        "name_match": form.match, "surname_match": form.surname, "given_match": form.given,
+        "kana_match": reading.match, "surname_kana_match": reading.surname, "given_kana_match": reading.given,
+        "address_town": place.town, "address_block": place.block, "phone_match": None, "sex": "female",
+    }  # fmt: skip
+    return row | other
+
+
+@pytest.fixture
+def levels() -> Iterator[Levels]:
+    con = duckdb.connect()
+    town.empty_town(con)
+
+    def found(one: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:
+        # a few neighbours, so that the town knows which names are surnames
+        crowd = [town.identity(town.REGISTER, f"n{place}", place) for place in range(40)]
+        town.write_identity(con, [one, other, *crowd])
+        prepare(con)
+        read = comparisons()
+        row = con.execute(
+            f"select {', '.join(c.case_sql() for c in read)} from lnk_prepared as l, lnk_prepared as r "
+            "where l.source_record_id = ? and r.source_record_id = ?",
+            [one["source_record_id"], other["source_record_id"]],
+        ).fetchone()
+        assert row is not None
+        return {c.name: c.level(level).name for c, level in zip(read, row, strict=True)}
+
+    yield found
+    con.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "level"),
+    [
+        (("渡邉　結衣", "ﾜﾀﾅﾍﾞ ﾕｲ"), ("渡辺 結衣", "ワタナベ　ユイ"), "both"),
+        (("渡邉　結衣", "ﾜﾀﾅﾍﾞ ﾕｲ"), ("渡辺 結衣", ""), "kanji"),
+        (("渡辺　結衣", "ワタナベ ユイ"), ("渡辺 ゆい", ""), "kana_alone"),
+        (("渡辺　結衣", "ワタナベ ユイ"), ("ワタナベ ユイ", ""), "kana"),
+        (("渡辺　咲良", "ワタナベ サクラ"), ("渡辺 咲良", "ワタナベ サワラ"), "nearly_both"),
+        (("渡辺　咲良", "ワタナベ サクラ"), ("渡辺 咲良", "ワタナベ エミ"), "kanji_alone"),
+        (("渡辺　桜", "ワタナベ サクラ"), ("渡辺 咲良", "ワタナベ サクラ"), "kana_alone"),
+        (("渡辺　陽斗", "ワタナベ ハルト"), ("渡辺 陽輝", "ワタナベ ハルキ"), "near"),
+        (("渡辺　結衣", "ワタナベ ユイ"), ("渡辺 莉子", "ワタナベ リコ"), "different"),
+        (("〓{F040}辺　結衣", ""), ("渡辺 結衣", ""), "kanji"),
+        (("田中　結衣", "タナカ ユイ"), ("結衣 田中", "タナカ ユイ"), "both"),
+        (("田中　結衣", "タナカ ユイ"), ("田中結衣", "タナカユイ"), "both"),
+        # swapped columns: the reading stands where the name should
+        (("田中　結衣", "タナカ ユイ"), ("タナカ ユイ", "田中 結衣"), "both"),
+        # foreign names: alphabet or kana, any order, a middle name less
+        (("MARIA CLARA SILVA", "マリア クララ シルバ"), ("シルバ・マリア・クララ", ""), "kana"),
+        (("MARIA CLARA SILVA", "マリア クララ シルバ"), ("SILVA, MARIA CLARA", ""), "kana"),
+        (("MARIA CLARA SILVA", "マリア クララ シルバ"), ("マリア シルバ", ""), "nearly_both"),
+        (("DANYLO MOROZ", "ダニーロ モロズ"), ("MOROZ DANILO", ""), "kana"),
+        # Regression: siblings written surname last shared what was taken for a given name
+        (("ANA SILVA", "アナ シルバ"), ("PEDRO SILVA", "ペドロ シルバ"), "different"),
+    ],
+)
+def test_given_names(levels: Levels, one: tuple[str, str], other: tuple[str, str], level: str) -> None:
+    pair = record(town.REGISTER, *one), record(town.SCHOOL, *other)
+    assert levels(*pair)["given_name"] == level
+    assert levels(pair[1], pair[0])["given_name"] == level
+
+
+@pytest.mark.parametrize(
+    ("written", "level"),
+    [
+        (date(2015, 5, 6), "equal"),
+        (date(2015, 6, 5), "near"),  # day and month swapped
+        (date(2015, 1, 1), "near"),  # the day a system fills in
+        (date(2016, 5, 6), "near"),  # era off by one
+        (date(2015, 5, 7), "near"),
+        (date(2011, 2, 9), "different"),
+        (None, "not_comparable"),
+        (date(1900, 1, 1), "not_comparable"),  # nobody alive
+    ],
+)
+def test_birth_dates(levels: Levels, written: date | None, level: str) -> None:
+    one = record(town.REGISTER, "田中 結衣", "タナカ ユイ")
+    assert levels(one, record(town.SCHOOL, "田中 結衣", "タナカ ユイ", written))["birth_date"] == level
+
+
+@pytest.mark.parametrize(
+    ("address", "surname", "level"),
+    [
+        ("新曽二丁目３番１号　コーポ戸田201号室", "田中", "surname_and_one"),
+        ("大字新曽２－３－１", "田中", "surname_and_one"),
+        ("緑山市新曽2-3-1", "田中", "surname_and_one"),  # a city that no postal data knows
+        ("新曽2-3-1", "鈴木", "other_surname_one"),
+        ("新曽9-9-9", "田中", "surname_and_town"),
+        ("本町1-1", "田中", "surname_only"),
+        ("", "田中", "surname_alone"),
+        ("本町1-1", "鈴木", "different"),
+    ],
+)
+def test_households(levels: Levels, address: str, surname: str, level: str) -> None:
+    one = record(town.REGISTER, "田中 結衣", address="埼玉県戸田市大字新曽2丁目3番1号")
+    assert levels(one, record(town.SCHOOL, f"{surname} 結衣", address=address))["household"] == level
+
+
+def test_a_guardian_s_given_name_holds_when_the_surname_changed(levels: Levels) -> None:
+    home = "新曽2-3-1"
+    child = record(town.REGISTER, "田中 結衣", household_number="H", address=home)
+    school = record(town.SCHOOL, "鈴木 結衣", address=home, guardian_match="鈴木恵子")
+    assert levels(child, school)["household"] == "other_surname_one"
+    # the mother of the register is the guardian of the school under her former surname
+    con = duckdb.connect()
+    town.empty_town(con)
+    mother = record(town.REGISTER, "田中 恵子", birth=date(1985, 3, 3), household_number="H", address=home)
+    town.write_identity(con, [child, school, mother | {"source_record_id": "m", "relationship": "head"}])
+    prepare(con)
+    household = comparisons()[3]
+    (level,) = con.execute(
+        f"select {household.case_sql()} from lnk_prepared as l, lnk_prepared as r "
+        "where l.source_record_id = 'res' and not r.is_register"
+    ).fetchone() or (None,)
+    con.close()
+    assert household.level(level).name == "other_surname_two"
