@@ -167,12 +167,12 @@ def sheets(
     """Write one correction sheet (XLSX) per holder of a source with open entries."""
     apply_home(home)
     from kodomo_platform.municipalities import load_municipality
-    from kodomo_platform.quality.sheets import write_sheets
+    from kodomo_platform.quality.sheets import counted_since_load, write_sheets
 
     con = _open(municipality, read_only=False)
     try:
-        folder = out or get_settings().reports / municipality / "sheets"
-        for path in write_sheets(con, load_municipality(municipality), _as_of(con), folder):
+        folder, run = out or get_settings().reports / municipality / "sheets", counted_since_load(con)
+        for path in write_sheets(con, load_municipality(municipality), _as_of(con), folder, run_id=run):
             typer.echo(str(path))
     finally:
         con.close()

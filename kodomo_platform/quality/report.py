@@ -333,6 +333,19 @@ def _legend() -> str:
     )
 
 
+_MEASURE = {
+    "rows": ("件数", "rows"), "blank_percent": ("空白の割合(%)", "blank (%)"), "psi": ("分布の変化(PSI)", "shift (PSI)"),
+    "categories": ("現れた・消えた区分の数", "categories come or gone"),
+    "unlinked_percent": ("本人台帳にない番号の割合(%)", "numbers not known at home (%)"),
+    "age_days": ("抽出からの日数", "days since the extract"),
+}  # fmt: skip
+
+
+def _item_said(source: str, name: str | None) -> str:
+    item = load_catalog().sources[source].by_name.get(name or "")
+    return two(item.label_ja, item.label_en) if item else ""
+
+
 def _decisions(decided: Sequence[AbsenceDecision]) -> str:
     items = load_catalog().items
     rows = [
@@ -440,9 +453,9 @@ def render(
                 ),
                 [
                     (
-                        escape(a.source),
-                        escape(a.item or ""),
-                        escape(a.measure),
+                        two(catalog.sources[a.source].label_ja, catalog.sources[a.source].label_en),
+                        _item_said(a.source, a.item),
+                        two(*_MEASURE[a.measure]),
                         f"{a.value:g}",
                         f"{a.low:.4g} – {a.high:.4g}",
                     )

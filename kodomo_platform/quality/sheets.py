@@ -18,7 +18,7 @@ import duckdb
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.locating import FaultyRow, faulty_rows, row_expectations
-from kodomo_platform.quality.results import read_results
+from kodomo_platform.quality.results import read_results, runs
 from kodomo_platform.quality.returned import issue
 from kodomo_platform.spreadsheets import Cell, write_csv, write_xlsx
 
@@ -141,7 +141,14 @@ def open_entries(
     """
     results = read_results(con, run_id) if run_id is not None else []
     counted = {result.expectation_id: result.unexpected for result in results if result.status != "error"}
-    expectations = [e for e in row_expectations(layers=("raw",)) if e.severity != "info"]
+    passed = {result.expectation_id for result in results if result.status == "passed"}
+    # blanks within what is allowed for an item are answers that nobody gave: no office can correct them
+    allowed = {
+        e.key
+        for e in row_expectations(layers=("raw",))
+        if e.expect == "expect_values_to_be_present" and e.severity != "critical" and e.key in passed
+    }
+    expectations = [e for e in row_expectations(layers=("raw",)) if e.severity != "info" and e.key not in allowed]
     rows = list(faulty_rows(con, as_of, expectations, counted=counted or None))
     if record:
         _prepare(con)
@@ -286,6 +293,16 @@ def write_sheets(
         if former not in written:
             former.unlink()
     return written
+
+
+def counted_since_load(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The newest run, if its validation came after the last file was loaded: what it counted still holds."""
+    known = runs(con)
+    if not known or not _has_table(con, "raw", "files"):
+        return None
+    row = con.execute("select max(loaded_at) from raw.files").fetchone()
+    name, _, recorded = known[-1]
+    return name if row and row[0] is not None and row[0] < recorded else None
 
 
 def _ages(entries: list[OpenEntry], as_of: dt.date) -> tuple[int, int, int]:

@@ -38,7 +38,7 @@ from kodomo_platform.quality import html_report
 from kodomo_platform.quality.sheets import write_sheets
 from kodomo_platform.warehouse import connect
 con, town, out = connect(Path(sys.argv[1])), load_municipality(sys.argv[2]), Path(sys.argv[3])
-paths = [html_report(con, town, "bench", out / "report.html"), *write_sheets(con, town, dt.date(2026, 10, 1), out)]
+paths = [html_report(con, town, "bench", out / "report.html"), *write_sheets(con, town, dt.date(2026, 10, 1), out, run_id="bench")]
 print(sum(path.stat().st_size for path in paths))
 """
 

@@ -13,11 +13,11 @@ import pytest
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import QualityError
 from kodomo_platform.municipalities import load_municipality
-from kodomo_platform.quality import sheets
+from kodomo_platform.quality import sheets, validate
 from kodomo_platform.quality.returned import read_returned
 from kodomo_platform.quality.sheets import age_said, open_entries, write_sheets
 
-from .conftest import AS_OF, CODE
+from .conftest import AS_OF, CODE, fill
 
 SOURCE = "education.fees"
 EARLIER = dt.date(2026, 6, 1)
@@ -212,3 +212,19 @@ def test_a_returned_sheet_is_judged_by_what_stood_on_it_alone(
     found = read_returned(faulty, path, AS_OF)
     assert found.added_rows == [f"{SOURCE}!7"]
     assert found.accepted == {}
+
+
+def test_blanks_within_what_is_allowed_are_no_request(warehouse: duckdb.DuckDBPyConnection) -> None:
+    rows: list[dict[str, str | None]] = [
+        {"student_number": f"{i:08d}", "answered_on": f"2026-05-{1 + i % 28:02d}", "mood": str(1 + i % 5), "sleep": "3"}
+        for i in range(100)
+    ]
+    rows[3]["mood"] = ""
+    for row in rows[:10]:
+        row["sleep"] = ""
+    fill(warehouse, "survey.wellbeing", rows)
+    validate(warehouse, CODE, ["raw.raw_survey__wellbeing"], "r1", AS_OF, engine="sql")
+    asked = {entry.row.expectation.id for entry in open_entries(warehouse, AS_OF, run_id="r1")}
+    # one answer of a hundred is missing as anywhere; a tenth is not
+    assert "sleep.present" in asked
+    assert "mood.present" not in asked
