@@ -53,8 +53,12 @@ def link_records(
     counts |= _splink_pairs(con, model, remember=identity == IDENTITY)
     _decisions(con)
     _settle(con, model)
-    table = _edge_table(con)
+    settled = _edge_table(con)
     con.execute("create schema if not exists linkage")
+    con.register("settled", settled)
+    con.execute(f"create or replace table linkage.lnk_apart as select * from settled where outcome = '{APART}'")
+    table = con.execute(f"select * from settled where outcome <> '{APART}' order by pair_id").to_arrow_table()
+    con.unregister("settled")
     con.execute("create or replace table linkage.lnk_run_count (metric varchar, value bigint)")
     con.executemany("insert into linkage.lnk_run_count values (?, ?)", [list(row) for row in sorted(counts.items())])
     con.execute("create or replace table linkage.lnk_model (version varchar, sha256 varchar)")
@@ -283,7 +287,8 @@ def _comparison(name: str) -> Comparison:
 
 
 def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
-    """Temp table ``lnk_settled``: pairs that are linked or asked about, with what each answer moves.
+    """Temp table ``lnk_settled``: pairs that are linked or asked about, with what each answer moves, and likely pairs that
+    stay apart.
 
     A record that a number or an exact key joined to its anchor is a settled question unless a doubtful pair or a
     person's decision touches it or a record of the same anchor. Most records are settled so, in SQL; `assign` sees
@@ -355,7 +360,14 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     for left, right, decision in decided:
         if decision == "same" and frozenset((left, right)) not in standing and state.find(left) == state.find(right):
             pairs.append(Pair(left, right, "review", 1.0, 0.0, outcome=LINK, why="decided_same"))
-    kept = [pair for pair in pairs if pair.outcome != APART]
+    # likely pairs of two children: nobody is asked about them, but a sample of them tells what is missed
+    asked = {frozenset((left, right)) for left, right, _ in decided}
+    kept = [
+        pair
+        for pair in pairs
+        if pair.outcome != APART
+        or (state.find(pair.left) != state.find(pair.right) and frozenset((pair.left, pair.right)) not in asked)
+    ]
     con.register(
         "lnk_kept",
         pa.table(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # a prior of "one in so many" in the smallest towns too: few records must not make namesakes likelier matches
 LEAST_PEOPLE = 10_000
+# of so many records one is new: then it pays to look up what is near it before Splink reads everything
+_FEW = 5
 _MEMORY = "linkage.lnk_pair_memory"
 _RECORDS = "linkage.lnk_record_memory"
 _STAMP = "linkage.lnk_memory_stamp"
@@ -150,11 +152,30 @@ def _compare(con: duckdb.DuckDBPyConnection, model: LinkageModel, threshold: flo
     )
     # a pair's left side is a record still to be linked; of two such, the first: every pair is met in exactly one way
     for left, right in (("lnk_left_fresh", "lnk_splink_right"), ("lnk_left_seen", "lnk_fresh")):
-        if _has_candidates(con, left, right):
-            _ask_splink(con, model, threshold, left, right)
+        near_left = _near(con, "lnk_near_left", left, right)
+        near_right = _near(con, "lnk_near_right", right, near_left)
+        if _has_candidates(con, near_left, near_right):
+            _ask_splink(con, model, threshold, near_left, near_right)
+        con.execute("drop table if exists lnk_near_left; drop table if exists lnk_near_right")
     for table in ("lnk_fresh", "lnk_left_fresh", "lnk_left_seen"):
         con.execute(f"drop table {table}")
     return {"records_compared_anew": int(fresh), "records_compared_before": int(total) - int(fresh)}
+
+
+def _near(con: duckdb.DuckDBPyConnection, name: str, table: str, few: str) -> str:
+    """The rows of ``table`` that share a block with one of the ``few``, as temporary table ``name``, where that is worth
+    the looking; else ``table`` itself: Splink reads all it is given."""
+    (rows, others) = con.execute(f"select (select count(*) from {table}), (select count(*) from {few})").fetchone() or (
+        0,
+        0,
+    )
+    if others * _FEW > rows:
+        return table
+    near = " union ".join(
+        f"select t.rid from {table} as t semi join {few} as f on f.{block} = t.{block}" for block in BLOCKS
+    )
+    con.execute(f"create or replace temp table {name} as select * from {table} semi join ({near}) using (rid)")
+    return name
 
 
 def _has_candidates(con: duckdb.DuckDBPyConnection, left: str, right: str) -> bool:
@@ -181,7 +202,8 @@ def _ask_splink(con: duckdb.DuckDBPyConnection, model: LinkageModel, threshold: 
     for column in TERM_COLUMNS:
         con.execute(
             f"create or replace temp table lnk_tf_{column} as "
-            f"select distinct {column}, 0.0 as tf_{column} from lnk_splink_right where {column} is not null"
+            f"select {column}, 0.0 as tf_{column} from (select {column} from {left} union select {column} from {right}) "
+            f"where {column} is not null"
         )
         linker.table_management.register_term_frequency_lookup(api.register(f"lnk_tf_{column}"), column)
     scored = linker.inference.predict_between(one, two, threshold_match_probability=threshold, warning_mode="never")

@@ -160,13 +160,13 @@ def test_wrong_links_in_a_sample_lower_precision(con: duckdb.DuckDBPyConnection,
 def test_the_same_seed_draws_the_same_pairs_and_another_draws_others(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    drawn = [draw_sample(con, town.CODE, tmp_path / "s.xlsx", size=60, seed=seed) for seed in (1, 1, 2)]
+    drawn = [draw_sample(con, town.CODE, tmp_path / "s.xlsx", size=120, seed=seed) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_a_sample_that_lost_rows_or_its_design_is_refused(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     sheet = tmp_path / "sample.xlsx"
-    draw_sample(con, town.CODE, sheet, size=60)
+    draw_sample(con, town.CODE, sheet, size=120)
     with pytest.raises(LinkageError, match="nothing in this sample was judged"):
         estimate(town.CODE, sheet)
     fill(sheet, lambda page: page.delete_rows(5))
