@@ -424,3 +424,36 @@ def test_fresh_outcomes_that_break_the_floor_propose_to_retire(home: Path, condi
     assert operations.approved_model("112241", "school_refusal") is not None  # it proposes, and does not act
     con.close()
     operations.close()
+
+
+def test_a_level_and_values_never_seen_in_training_are_no_silent_score(home: Path) -> None:
+    import dataclasses
+
+    from kodomo_platform import operations
+    from kodomo_platform.scoring import artifacts
+    from kodomo_platform.scoring.additive import criteria_model
+
+    con = connect(":memory:")
+    make_marts(con, 60, [])
+    operations.migrate()
+    theme = load_themes()["school_refusal"]
+    model = criteria_model(theme)
+    used = sorted({name for term in model.terms for name in term.features})
+    model = dataclasses.replace(model, ranges=dict.fromkeys(used, (0.0, 1.0)))
+    _, sha256 = artifacts.keep("112241", model)
+    operations.approve_model("112241", theme.key, model.name, "1", "run", sha256, "reviewer", "a test")
+    far = ", ".join(f"{name} = 9, {name}__status = 'present'" for name in used)
+    con.execute(f"update marts.mart_child_features set {far} where child_id = 'c000004'")
+    con.execute(
+        "update marts.mart_child_features set counselling_severity_12m = 7, "
+        "counselling_severity_12m__status = 'present' where child_id = 'c000005'"
+    )
+    score(con, town(theme.key), AS_OF, "run-1", "abc")
+    rows = {
+        row[0]: row[1:]
+        for row in con.execute("select child_id, band, undetermined_reason, score from marts.risk_scores").fetchall()
+    }
+    assert rows["c000004"][:2] == ("undetermined", "unlike_training")
+    assert 0 < rows["c000005"][2] < 1
+    con.close()
+    operations.close()
