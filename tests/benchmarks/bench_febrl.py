@@ -42,6 +42,13 @@ _BLOCKS = (
     "given_name || '|' || postcode",
     "address_1 || '|' || suburb",
     "address_2 || '|' || postcode",
+    "left(soc_sec_id, 4)",
+    "right(soc_sec_id, 4)",
+    "left(date_of_birth, 6) || '|' || state",
+    "right(date_of_birth, 4) || '|' || postcode",
+    "left(given_name, 3) || '|' || left(surname, 3)",
+    "street_number || '|' || postcode",
+    "street_number || '|' || suburb",
 )
 
 
