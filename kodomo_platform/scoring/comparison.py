@@ -86,6 +86,8 @@ def _why(causes: tuple[str, ...], before: str | None, after: str | None, languag
         said = [row[f"sentence_{language}"] for row in (old, new) if row]
         # a reason that is not among the largest on one side is counted there as nothing, as `changes` does
         text = said[0] if len(set(said)) == 1 else " → ".join(said)
+        if new is None:
+            text += "（前回）" if language == "ja" else " (before)"
         moved.append((abs(by), f"{text}（{by:+.3f}）" if language == "ja" else f"{text} ({by:+.3f})"))
     moved.sort(key=lambda pair: -pair[0])
     return (*causes, *(text for by, text in moved[:_REASONS] if by > _MOVED))
