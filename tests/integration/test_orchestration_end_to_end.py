@@ -181,6 +181,61 @@ def test_a_broken_extract_publishes_nothing_and_leaves_the_last_good_snapshot(fi
         landed.rmdir()
 
 
+@pytest.mark.slow
+def test_a_critical_fault_blocks_the_publication_and_the_corrected_extract_releases_it(finished: Path) -> None:
+    import csv
+
+    from kodomo_platform.municipalities import load_municipality
+
+    before = current(finished)
+    config = load_municipality(CODE).by_source["education.enrolment"]
+    column = config.by_item["student_number"].column
+    good = max((finished / "landing" / CODE).glob(f"*/{config.file.pattern}"))
+    with good.open(encoding=config.file.encoding, newline="") as stream:
+        titles = [next(stream) for _ in range(config.file.skip_rows)]
+        rows = list(csv.reader(stream, delimiter=config.delimiter))
+    place = rows[0].index(str(column))
+    landed = finished / "landing" / CODE / "2026-10-15"
+    landed.mkdir(parents=True)
+    name = good.name.replace("20261001", "20261015")
+
+    def deliver(records: list[list[str]]) -> subprocess.CompletedProcess[str]:
+        with (landed / name).open("w", encoding=config.file.encoding, newline="") as out:
+            out.writelines(titles)
+            csv.writer(out, delimiter=config.delimiter, lineterminator="\r\n").writerows(records)
+        (landed / ".done").touch()
+        return kodomo(finished, "run", "--municipality", CODE, check=False)
+
+    try:
+        # every second pupil lost the number by which all else is linked: critical, and nothing of it may be published
+        blocked = deliver(
+            [["" if at == place and n % 2 else cell for at, cell in enumerate(row)] for n, row in enumerate(rows)]
+        )
+        assert blocked.returncode == 1
+        assert "Traceback" not in blocked.stderr
+        assert current(finished) == before
+        failed = json.loads(kodomo(finished, "quality", "show", "--municipality", CODE, "--json").stdout)
+        critical = {one["expectation_id"] for one in failed if one["severity"] == "critical"}
+        assert critical == {"raw.raw_education__enrolment:student_number.key_present"}
+        report = max((finished / "reports" / CODE).glob("quality_*.html"), key=lambda file: file.stat().st_mtime)
+        assert "重大な不備が1件" in report.read_text(encoding="utf-8"), (
+            "who looks is told first that nothing is published"
+        )
+
+        released = deliver(rows)
+        assert released.returncode == 0, released.stdout + released.stderr
+        assert current(finished) != before
+        assert (
+            json.loads((current(finished) / "manifest.json").read_text(encoding="utf-8"))["as_of_date"] >= "2026-10-15"
+        )
+        runs = kodomo(finished, "quality", "show", "--municipality", CODE).stdout
+        assert "student_number.key_present" not in runs
+    finally:
+        for path in landed.iterdir():
+            path.unlink()
+        landed.rmdir()
+
+
 def test_names_and_numbers_stay_in_the_identity_zone(finished: Path) -> None:
     values = values_of_snapshot(current(finished))
     assert len(values) > 400
