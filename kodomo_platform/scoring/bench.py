@@ -1,6 +1,6 @@
 """The same candidates, folds and measures on any early-warning table (`kodomo model bench`).
 
-Numbers stay numbers, dates become days, text becomes indicators of its values; what cannot be read in a column of numbers
+Numbers stay numbers, dates become days (as they are written here or abroad), text becomes indicators of its values; what cannot be read in a column of numbers
 is absent. A constant column, or one that names the row, says nothing and is left out and reported. What is learned from
 the platform's own marts belongs to `training`.
 """
@@ -25,6 +25,8 @@ from kodomo_platform.scoring.candidates import FITTERS, Ints, Table, calibration
 
 _NULLS = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "?", "-"})
 _MAX_LEVELS = 20
+# A text of many values: those of at least this many rows get an indicator of their own, up to the second number.
+_ROWS_OF_A_LEVEL, _MANY_LEVELS = 30, 60
 # A column is one of numbers (or dates) when this share of its values reads as such; the rest are slips and count as absent.
 _READABLE = 0.95
 # Above this many measured rows another repeat says nothing new, and costs minutes.
@@ -45,6 +47,9 @@ _FALSE = frozenset({"0", "0.0", "false", "no", "n", "f", "いいえ", "無"})
 _TROUBLE = frozenset({"fail", "failed", "dropout", "dropped out", "withdrawn", "bad", "at risk", "不合格", "退学"})
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+_YEAR_FIRST = re.compile(r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?(?!\d)")
+_YEAR_LAST = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?!\d)")
+_ERA_MARKS = ("令和", "平成", "昭和", "年")
 _IDENTITY = re.compile(r"(^|[ _.-])(id|uuid|guid)$|番号$|[a-z]ID$|Id$")
 # candidates whose reasons add up; boosting stands beside them as a yardstick
 _EXPLAINABLE = ("ebm", "blend", "logistic")
@@ -483,7 +488,8 @@ def _matrix(columns: Mapping[str, list[str]]) -> tuple[Floats, list[str], list[s
         if len(levels) > _MAX_LEVELS and len(levels) > len(column) / 2:
             left_out[name] = "names the row: nearly every value is another"
             continue
-        shown = levels[np.argsort(-counts, kind="stable")][:_MAX_LEVELS]
+        common = int((counts >= _ROWS_OF_A_LEVEL).sum())
+        shown = levels[np.argsort(-counts, kind="stable")][: max(_MAX_LEVELS, min(common, _MANY_LEVELS))]
         if len(levels) == 2:
             shown = shown[1:]  # two values: one indicator says both
         for level in shown:
@@ -508,7 +514,17 @@ def _decimal_point(value: str) -> str:
 
 
 def _days(column: list[str], absent: npt.NDArray[np.bool_]) -> Floats | None:
-    """The column as days since 1970, or None when it is not one of dates."""
+    """The column as days since 1970, or None when it is not one of dates.
+
+    Of 05/04/2022 the column itself says which comes first: the day, unless some second part is above twelve.
+    """
+    first = next((value for value, gone in zip(column, absent.tolist(), strict=True) if not gone), "")
+    if any(mark in first for mark in _ERA_MARKS):
+        return _readable(column, absent, _era_day)
+    if _YEAR_LAST.match(first):
+        found = (_YEAR_LAST.match(value) for value in column)
+        month_first = any(match is not None and int(match[2]) > 12 for match in found)
+        return _readable(column, absent, lambda value: _year_last(value, month_first))
     return _readable(column, absent, _day)
 
 
@@ -541,7 +557,10 @@ def _number(value: str) -> float | None:
 
 
 def _day(value: str) -> float | None:
-    text = value.replace("/", "-").replace("Z", "+00:00")
+    """Days since 1970 of a date, or a year and month, whose year has four digits; None for anything else (1-3 is a band)."""
+    if not _YEAR_FIRST.match(value):
+        return None
+    text = value[:10].replace("/", "-").replace(".", "-") + value[10:].replace("Z", "+00:00")
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -552,7 +571,32 @@ def _day(value: str) -> float | None:
             return None
         if len(pieces) > 3:
             return None
+    return _since_1970(moment)
+
+
+def _since_1970(moment: dt.datetime) -> float:
     return (moment.replace(tzinfo=dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)).total_seconds() / 86400
+
+
+def _year_last(value: str, month_first: bool) -> float | None:
+    """Days since 1970 of 31/12/2022, 12/31/2022 (``month_first``) or 31.12.2022, a time of day after it left aside."""
+    match = _YEAR_LAST.match(value)
+    if match is None:
+        return None
+    day, month = int(match[1]), int(match[2])
+    if month_first:
+        day, month = month, day
+    try:
+        return _since_1970(dt.datetime(int(match[3]), month, day))
+    except ValueError:
+        return None
+
+
+def _era_day(value: str) -> float | None:
+    from kodomo_platform.cleansing.dates import read_date
+
+    day = read_date(value).value
+    return None if day is None else _since_1970(dt.datetime(day.year, day.month, day.day))
 
 
 def _moments(column: list[str]) -> Floats:

@@ -21,6 +21,8 @@ Ints = npt.NDArray[np.int64]
 
 # Masked copies of every row and every block up to here; beyond, one random block per row says the same at a fraction.
 _ROWS_WITH_ALL_MASKS = 1_500
+# Parts of a column that trees may split between.
+_TREE_BINS = 64
 # What one masked copy counts against its complete row: enough to learn to live without a source, too little to forget it.
 _MASK_WEIGHT = 0.5
 
@@ -199,7 +201,9 @@ def fit_boosting(table: Table, theme: str, *, seed: int = 0) -> Fitted:
 
     x, y, weight = augmented(table, seed)
     # a column without a single value has no bins; scikit-learn 1.9 stops at one
-    known = ~np.isnan(x).all(axis=0)
+    known = ~np.isnan(table.x).all(axis=0)
+    # Binned here: with weights, scikit-learn 1.9 sorts a column anew for each of its 255 bins (105 s for 120,000 x 80, now 9 s).
+    edges = _edges(table.x[:, known])
     trees = HistGradientBoostingClassifier(
         max_iter=80,
         learning_rate=0.06,
@@ -211,13 +215,32 @@ def fit_boosting(table: Table, theme: str, *, seed: int = 0) -> Fitted:
     )
     # one thread: municipalities run side by side, and threads that wait for each other cost more than they bring
     with threadpool_limits(limits=1):
-        trees.fit(x[:, known], y, sample_weight=weight)
+        trees.fit(_binned(x[:, known], edges), y, sample_weight=weight)
 
     def predict(rows: Floats) -> Floats:
         with threadpool_limits(limits=1):
-            return np.asarray(trees.decision_function(rows[:, known]), dtype=float)
+            return np.asarray(trees.decision_function(_binned(rows[:, known], edges)), dtype=float)
 
     return Fitted("boosting", predict, None)
+
+
+def _edges(x: Floats) -> list[Floats]:
+    """Per column the borders of `_TREE_BINS` parts of equal size; borders that coincide stand once."""
+    shares = np.linspace(0, 1, _TREE_BINS + 1)[1:-1]
+    out = []
+    for column in x.T:
+        values = np.sort(column[~np.isnan(column)])
+        places = np.minimum((shares * len(values)).astype(np.int64), len(values) - 1)
+        out.append(np.unique(values[places]))
+    return out
+
+
+def _binned(x: Floats, edges: Sequence[Floats]) -> Floats:
+    """Number of the part each value falls into; absent stays absent."""
+    out = np.empty(x.shape)
+    for n, borders in enumerate(edges):
+        out[:, n] = np.where(np.isnan(x[:, n]), np.nan, np.searchsorted(borders, x[:, n], side="left"))
+    return out
 
 
 def blend(logistic: Fitted, ebm: Fitted, table: Table, theme: str) -> Fitted:

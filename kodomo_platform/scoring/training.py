@@ -118,41 +118,35 @@ def train(
     themes, features = load_themes(), load_features()
     if theme not in themes:
         raise ScoringError(f"no theme named {theme}", expected=", ".join(sorted(themes)))
-    chosen_theme = themes[theme]
+    return train_theme(con, municipality, themes[theme], features, as_of, run_id=run_id, code_version=code_version)
+
+
+def train_theme(
+    con: duckdb.DuckDBPyConnection,
+    municipality: Municipality,
+    chosen_theme: Theme,
+    features: Mapping[str, Feature],
+    as_of: dt.date,
+    *,
+    run_id: str = "",
+    code_version: str = "",
+) -> TrainingReport:
+    """`train` for a theme and features that need not be among those shipped."""
+    theme = chosen_theme.key
     capacity = next((entry.capacity for entry in municipality.themes if entry.key == theme), chosen_theme.capacity)
     data = load_training(con, chosen_theme, features, as_of)
     for name in left_out(municipality, chosen_theme, features):
         data.table.x[:, data.table.names.index(name)] = np.nan
     where = f"municipality {municipality.code}, theme {theme}"
+    measured = measure(data, chosen_theme, capacity, where)
+    test, y, dates, results = measured.test, measured.y, measured.dates, measured.results
+    held_out, held_out_masked, probabilities = measured.held_out, measured.held_out_masked, measured.probabilities
     outcomes = int(data.table.y.sum())
-    if outcomes < MIN_OUTCOMES or outcomes == len(data.table.y):
-        raise ScoringError(
-            f"{outcomes} outcome(s) in {len(data.table.y)} rows are too few to learn from",
-            where=where,
-            expected=f"at least {MIN_OUTCOMES} rows with the outcome, and some without",
-            action="the criteria go on scoring alone; learn together with other municipalities, or wait for outcomes",
-        )
-    _refuse_leak(data, where)
-    held_out, held_out_masked = _held_out(data, chosen_theme)
-    test = data.test & np.isfinite(held_out["ebm"])
-    y, group = data.table.y[test], data.table.group[test]
-    if not 0 < y.sum() < len(y):
-        raise ScoringError(
-            "all outcomes lie on one side of the test dates: nothing can be measured",
-            where=where,
-            expected="outcomes after the later as-of dates too",
-            action="the criteria go on scoring alone until there are",
-        )
-    dates = max(len(np.unique(data.as_of[test])), 1)
-    fold = folds_by_group(group, y, FOLDS, SEED)
-    probabilities = {name: _cross_calibrated(logits[test], y, fold) for name, logits in held_out.items()}
-    # capacity is a number per round: with several test dates in one list it counts once per date
-    results = {name: measures(y, p, capacity * dates) for name, p in probabilities.items()}
     finals = _finals(data.table, chosen_theme)
     calibrations = {name: calibrate(held_out[name][test], y) for name in finals}
     base_rate = float(np.clip(data.table.y.mean(), 1e-4, 0.5))
     verdicts = _judge_all(chosen_theme, finals, calibrations, base_rate)
-    chosen = _choose(results, verdicts)
+    chosen = choose(results, verdicts)
     slope, shift = calibrations[chosen]
     final = finals[chosen].model
     assert final is not None
@@ -289,6 +283,55 @@ class TrainingData:
     watched: dict[str, Floats]
     test: npt.NDArray[np.bool_]
     sha256: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Every candidate on rows of later dates and other households than it was fitted on.
+
+    ``test``: which rows were measured; ``held_out`` and ``held_out_masked``: log odds of all rows (NaN where not measured),
+    the second with each source gone; ``probabilities`` and ``results``: calibrated on other households, of the test rows.
+    """
+
+    test: npt.NDArray[np.bool_]
+    y: Ints
+    dates: int
+    held_out: dict[str, Floats]
+    held_out_masked: dict[str, dict[str, Floats]]
+    probabilities: dict[str, Floats]
+    results: dict[str, dict[str, float]]
+
+
+def measure(data: TrainingData, theme: Theme, capacity: int, where: str) -> Measurement:
+    """Fit every candidate on earlier dates and measure it on later ones. ``capacity``: children a round.
+
+    Raises ScoringError for too few outcomes, for a feature that must have seen the future, and where nothing can be measured.
+    """
+    outcomes = int(data.table.y.sum())
+    if outcomes < MIN_OUTCOMES or outcomes == len(data.table.y):
+        raise ScoringError(
+            f"{outcomes} outcome(s) in {len(data.table.y)} rows are too few to learn from",
+            where=where,
+            expected=f"at least {MIN_OUTCOMES} rows with the outcome, and some without",
+            action="the criteria go on scoring alone; learn together with other municipalities, or wait for outcomes",
+        )
+    _refuse_leak(data, where)
+    held_out, held_out_masked = _held_out(data, theme)
+    test = data.test & np.isfinite(held_out["ebm"])
+    y, group = data.table.y[test], data.table.group[test]
+    if not 0 < y.sum() < len(y):
+        raise ScoringError(
+            "all outcomes lie on one side of the test dates: nothing can be measured",
+            where=where,
+            expected="outcomes after the later as-of dates too",
+            action="the criteria go on scoring alone until there are",
+        )
+    dates = max(len(np.unique(data.as_of[test])), 1)
+    fold = folds_by_group(group, y, FOLDS, SEED)
+    probabilities = {name: _cross_calibrated(logits[test], y, fold) for name, logits in held_out.items()}
+    # capacity is a number per round: with several test dates in one list it counts once per date
+    results = {name: measures(y, p, capacity * dates) for name, p in probabilities.items()}
+    return Measurement(test, y, dates, held_out, held_out_masked, probabilities, results)
 
 
 def load_training(
@@ -564,7 +607,7 @@ def _cross_calibrated(logits: Floats, y: Ints, fold: Ints) -> Floats:
     return out
 
 
-def _choose(results: dict[str, dict[str, float]], verdicts: Mapping[str, list[Verdict]]) -> str:
+def choose(results: dict[str, dict[str, float]], verdicts: Mapping[str, list[Verdict]]) -> str:
     """The EBM, unless another candidate with reasons that add up ranks clearly better on the same rows.
 
     "Clearly" grows with chance: a handful of outcomes must not pick the display. A candidate that scores a severe written
@@ -572,7 +615,7 @@ def _choose(results: dict[str, dict[str, float]], verdicts: Mapping[str, list[Ve
     they score by themselves when nothing is approved, and a model that does not beat them breaks its floor.
     """
     readable = ("ebm", "blend", "logistic")
-    sound = [name for name in readable if not any(v.blocks for v in verdicts[name])] or list(readable)
+    sound = [name for name in readable if not any(v.blocks for v in verdicts.get(name, ()))] or list(readable)
     best = sound[0]
     margin = 0.01 + 0.1 / float(np.sqrt(max(results["ebm"]["outcomes"], 1.0)))
     for name in sound[1:]:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kodomo_platform.errors import KodomoError, ScoringError, UsageError
-from kodomo_platform.scoring.bench import MEASURES, _at_most, _day, _moments, _number, _numbers, bench
-from kodomo_platform.scoring.candidates import Table
+from kodomo_platform.scoring.bench import MEASURES, _at_most, _day, _days, _moments, _number, _numbers, bench
+from kodomo_platform.scoring.candidates import Table, fit_boosting
 
 
 def write(path: Path, rows: list[dict[str, Any]], *, encoding: str = "utf-8", delimiter: str = ",") -> Path:
@@ -107,6 +107,36 @@ def test_reading_a_value_never_fails(text: str) -> None:
     for read in (_number, _day):
         value = read(text)
         assert value is None or np.isnan(value) or np.isfinite(value)
+
+
+@pytest.mark.parametrize(
+    ("column", "days"),
+    [
+        (["31/12/2020", "01/02/2021"], [18627, 18659]),
+        (["12/31/2020", "01/02/2021"], [18627, 18629]),
+        (["01.02.2021", "03.04.2021"], [18659, 18720]),
+        (["2021.02.01", "2021.04.03"], [18659, 18720]),
+        (["令和4年12月20日", "平成30年1月2日"], [19346, 17533]),
+        (["2020-12", "2021-01"], [18597, 18628]),
+        # Regression: bands were taken for months of the first years
+        (["1-3", "4-6", "10-12"], None),
+        (["1年", "2年", "3年"], None),
+    ],
+)
+def test_dates_are_read_as_they_are_written_anywhere(column: list[str], days: list[int] | None) -> None:
+    found = _days(column, np.zeros(len(column), dtype=bool))
+    assert (None if found is None else found.tolist()) == days
+
+
+def test_boosting_sees_parts_of_a_column_and_lives_with_constants() -> None:
+    rng = np.random.default_rng(3)
+    x = np.column_stack([rng.normal(size=400), np.full(400, np.nan), np.full(400, 2.0), rng.integers(0, 2, 400)])
+    y = (rng.random(400) < 1 / (1 + np.exp(-2 * x[:, 0]))).astype(np.int64)
+    table = Table(x, y, ("a", "b", "c", "d"), {"all": (0, 1)}, np.arange(400))
+    fitted = fit_boosting(table, "")
+    assert fitted.model is None
+    z = fitted.predict(np.array([[-2.0, np.nan, 2.0, 0.0], [2.0, np.nan, 2.0, 0.0], [np.nan, 1.0, np.nan, np.nan]]))
+    assert z[0] < z[2] < z[1]
 
 
 def test_values_are_read_as_people_mean_them() -> None:
