@@ -143,7 +143,7 @@ def train_theme(
     held_out, held_out_masked, probabilities = measured.held_out, measured.held_out_masked, measured.probabilities
     outcomes = int(data.table.y.sum())
     finals = _finals(data.table, chosen_theme)
-    calibrations = {name: calibrate(held_out[name][test], y) for name in finals}
+    calibrations = measured.calibrations
     base_rate = float(np.clip(data.table.y.mean(), 1e-4, 0.5))
     verdicts = _judge_all(chosen_theme, finals, calibrations, base_rate)
     chosen = choose(results, verdicts)
@@ -290,7 +290,8 @@ class Measurement:
     """Every candidate on rows of later dates and other households than it was fitted on.
 
     ``test``: which rows were measured; ``held_out`` and ``held_out_masked``: log odds of all rows (NaN where not measured),
-    the second with each source gone; ``probabilities`` and ``results``: calibrated on other households, of the test rows.
+    the second with each source gone; ``calibrations``: slope and shift per candidate from all test rows, ``probabilities``
+    by them; in ``results`` Brier and calibration error alone are of probabilities calibrated on other households.
     """
 
     test: npt.NDArray[np.bool_]
@@ -298,6 +299,7 @@ class Measurement:
     dates: int
     held_out: dict[str, Floats]
     held_out_masked: dict[str, dict[str, Floats]]
+    calibrations: dict[str, tuple[float, float]]
     probabilities: dict[str, Floats]
     results: dict[str, dict[str, float]]
 
@@ -328,10 +330,17 @@ def measure(data: TrainingData, theme: Theme, capacity: int, where: str) -> Meas
         )
     dates = max(len(np.unique(data.as_of[test])), 1)
     fold = folds_by_group(group, y, FOLDS, SEED)
-    probabilities = {name: _cross_calibrated(logits[test], y, fold) for name, logits in held_out.items()}
+    # Regression: ranked by probabilities whose calibration differs from fold to fold, 62 outcomes gave AUC 0.85 for 0.92
+    calibrations = {name: calibrate(logits[test], y) for name, logits in held_out.items()}
+    probabilities = {
+        name: sigmoid(slope * held_out[name][test] + shift) for name, (slope, shift) in calibrations.items()
+    }
     # capacity is a number per round: with several test dates in one list it counts once per date
-    results = {name: measures(y, p, capacity * dates) for name, p in probabilities.items()}
-    return Measurement(test, y, dates, held_out, held_out_masked, probabilities, results)
+    results = {
+        name: measures(y, _cross_calibrated(logits[test], y, fold), capacity * dates, rank=logits[test])
+        for name, logits in held_out.items()
+    }
+    return Measurement(test, y, dates, held_out, held_out_masked, calibrations, probabilities, results)
 
 
 def load_training(
