@@ -175,6 +175,7 @@ def train_theme(
         block: float(np.mean((sigmoid(slope * z[test] + shift) - y) ** 2))
         for block, z in held_out_masked[chosen].items()
     }
+    group = data.table.group[test]
     spread = {name: intervals(y, p, group, capacity * dates) for name, p in probabilities.items()}
     counts = group_counts(
         {
