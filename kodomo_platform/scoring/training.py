@@ -68,7 +68,7 @@ FOLDS = 3
 MAX_ROWS = 60_000
 SEED = 20221220
 # Prior variance of logistic regression's coefficients: outcomes are rare and a child stands there at many dates. On twins
-# AUC 0.752 and 0.736, where 0.05 gave 0.712 and 0.717; what it shrinks too far, calibration on later dates stretches again.
+# AUC 0.752 and 0.736, where 0.05 gave 0.712 and 0.717 (chosen on those very test rows); what it shrinks too far, calibration on later dates stretches again.
 _STRENGTH = 0.01
 # Groups between which a proven gap blocks a model; by age and absence it is shown, for need itself differs there.
 PROTECTED = ("sex", "household")
