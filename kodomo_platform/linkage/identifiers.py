@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,26 @@ if TYPE_CHECKING:
 
     from kodomo_platform.operations import SaveReport
 
-_ID_CHARACTERS = 16  # 80 bits
+_ID_BYTES = 10
+_ID_CHARACTERS = _ID_BYTES * 8 // 5
 
 
 def opaque(key: str, purpose: str, text: str) -> str:
     """A keyed hash of ``text`` in 16 letters and digits: without the installation's secret nothing follows from it."""
-    digest = hashlib.blake2b(f"{purpose}\x1f{text}".encode(), key=bytes.fromhex(key), digest_size=20).digest()
-    return base64.b32encode(digest).decode().lower()[:_ID_CHARACTERS]
+    return _opaque_all(key, purpose, [text])[0]
+
+
+def _opaque_all(key: str, purpose: str, texts: Iterable[str]) -> list[str]:
+    """`opaque` of each text: the key is taken in once, and all hashes are spelled in one go."""
+    start = hashlib.blake2b(f"{purpose}\x1f".encode(), key=bytes.fromhex(key), digest_size=20)
+    digests = []
+    for text in texts:
+        one = start.copy()
+        one.update(text.encode())
+        digests.append(one.digest()[:_ID_BYTES])
+    # ten bytes are sixteen letters without padding, so the letters of all stand in one row
+    letters = base64.b32encode(b"".join(digests)).decode().lower()
+    return [letters[at : at + _ID_CHARACTERS] for at in range(0, len(letters), _ID_CHARACTERS)]
 
 
 def child_id_of(key: str, number: int) -> str:
@@ -85,11 +98,52 @@ def name_clusters(
     con: duckdb.DuckDBPyConnection, edges: str = "linkage.lnk_edge", identity: str = "linkage.lnk_identity"
 ) -> pa.Table:
     """One row per identity record: its cluster, child id (NULL for adults), method, household, provenance."""
-    import pyarrow as pa
-
-    order = " ".join(f"when '{source}' then {place}" for place, source in enumerate(SOURCE_ORDER))
-    rows = con.execute(
+    key, next_number = con.execute("select key, next_number from ops.id_state").fetchone() or ("00", 1)
+    _place_records(con, identity)
+    _join_links(con, edges)
+    _own_ids(con, str(key), int(next_number))
+    _name_households(con, str(key))
+    table = con.execute(
         f"""
+        with best as (
+            -- of a record's links the likeliest tells how it was found
+            select place, probability, kind
+            from lnk_link
+            qualify row_number() over (partition by place order by probability desc, pair_id) = 1
+        )
+        select p.source, p.source_record_id, r.source as cluster_source, r.source_record_id as cluster_record,
+            o.child_id, o.number as child_number,
+            case
+                -- the record that lends the cluster its place: known by its own number, or new
+                when p.place = c.root then if(p.source = '{REGISTER}', 'number', 'new')
+                when b.kind = 'register_return' then 'exact'
+                else coalesce(b.kind, 'new')
+            end as match_method,
+            cast(if(p.place = c.root, 1.0, coalesce(b.probability, 1.0)) as double) as match_probability,
+            h.household_id, cast(p.relationship as varchar) as relationship,
+            cast(p._extract_date as date) as source_extract_date, p._source_file_sha256 as source_file_sha256,
+            cast(p._row_number as bigint) as source_row_number
+        from lnk_place as p
+        join lnk_joined as c on c.place = p.place
+        join lnk_place as r on r.place = c.root
+        join lnk_home as h on h.root = c.root
+        left join lnk_owner as o on o.root = c.root
+        left join best as b on b.place = p.place
+        order by p.source, p.source_record_id
+        """
+    ).to_arrow_table()
+    for name in ("lnk_place", "lnk_link", "lnk_joined", "lnk_owner", "lnk_home"):
+        con.execute(f"drop table {name}")
+    return table
+
+
+def _place_records(con: duckdb.DuckDBPyConnection, identity: str) -> None:
+    """Temporary table ``lnk_place``: every record with its place in the order of sources, what its household is told by,
+    whether it may be a child's, and the id it bears or bore."""
+    order = " ".join(f"when '{source}' then {place}" for place, source in enumerate(SOURCE_ORDER))
+    con.execute(
+        f"""
+        create or replace temp table lnk_place as
         with run as (select max(as_of_date) as as_of from cfg.run),
         -- who is not in the register but lives, by guardian and address, with one household of it, belongs there
         homes as (
@@ -110,132 +164,177 @@ def name_clusters(
                         then 's' || i.surname_match || '|' || coalesce(i.address_town, '') || '|' || i.address_block
                 end as household_text
             from {identity} as i
-            left join homes as h on i.source <> '{REGISTER}' and h.name_match = i.guardian_match
+            -- a condition on one side alone would make this a nested loop over every home
+            left join homes as h on h.name_match = case when i.source <> '{REGISTER}' then i.guardian_match end
                 and h.address_town is not distinct from i.address_town and h.address_block = i.address_block
         )
-        select p.source, p.source_record_id, nullif(p.household_number, '') as household_number, p.household_text,
+        select cast(row_number() over (order by case p.source {order} else 99 end, p.source, p.source_record_id) - 1
+                as integer) as place,
+            p.source, p.source_record_id, nullif(p.household_number, '') as household_number, p.household_text,
             p.source <> '{REGISTER}' or case
                 when coalesce(p.birth_date__latest, p.birth_date) is null
                     then coalesce(p.relationship in ('child', 'grandchild'), false)
                 else coalesce(p.birth_date__latest, p.birth_date) > run.as_of - interval {ADULT_AGE} year
             end as is_young,
-            p.relationship, k.child_id, k.number, f.child_id, f.number,
-            p._extract_date, p._source_file_sha256, p._row_number
+            p.relationship, k.child_id as held_id, k.number as held_number, f.child_id as former_id,
+            f.number as former_number, p._extract_date, p._source_file_sha256, p._row_number
         from phoned as p cross join run
         left join ops.child_id as k on k.source = p.source and k.source_record_id = p.source_record_id
         left join ops.former_child_id as f on f.source = p.source and f.source_record_id = p.source_record_id
-        order by case p.source {order} else 99 end, p.source, p.source_record_id
+        order by place
         """
-    ).fetchall()
-    place_of = {(row[0], row[1]): place for place, row in enumerate(rows)}
-    parent = list(range(len(rows)))
-
-    def find(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    best: dict[int, tuple[float, str]] = {}
-    for left_source, left_record, right_source, right_record, kind, probability in con.execute(
-        f"select left_source, left_record, right_source, right_record, kind, probability from {edges} "
-        "where outcome = 'link' order by probability desc, pair_id"
-    ).fetchall():
-        left, right = place_of[(left_source, left_record)], place_of[(right_source, right_record)]
-        one, two = sorted((find(left), find(right)))
-        parent[two] = one
-        for node in (left, right):
-            best.setdefault(node, (float(probability), "exact" if kind == "register_return" else str(kind)))
-
-    members: dict[int, list[int]] = defaultdict(list)
-    for place in range(len(rows)):
-        members[find(place)].append(place)
-    key, next_number = con.execute("select key, next_number from ops.id_state").fetchone() or ("00", 1)
-    ids = _ids(rows, members, str(key), int(next_number))
-
-    output: dict[str, list[Any]] = defaultdict(list)
-    for root, places in members.items():
-        child = ids.get(root)
-        household = next((("n" + rows[p][2]) for p in places if rows[p][2]), None)
-        household = household or next((rows[p][3] for p in places if rows[p][3]), None)
-        household = household or f"r{rows[root][0]}|{rows[root][1]}"
-        household_id = "h" + opaque(str(key), "household", household)
-        for place in places:
-            row = rows[place]
-            if place == root:
-                # the record that lends the cluster its place: known by its own number, or new
-                method, probability = ("number", 1.0) if row[0] == REGISTER else ("new", 1.0)
-            else:
-                probability, method = best.get(place, (1.0, "new"))
-            output["source"].append(row[0])
-            output["source_record_id"].append(row[1])
-            output["cluster_source"].append(rows[root][0])
-            output["cluster_record"].append(rows[root][1])
-            output["child_id"].append(None if child is None else child[0])
-            output["child_number"].append(None if child is None else child[1])
-            output["match_method"].append(method)
-            output["match_probability"].append(probability)
-            output["household_id"].append(household_id)
-            output["relationship"].append(row[5])
-            output["source_extract_date"].append(row[10])
-            output["source_file_sha256"].append(row[11])
-            output["source_row_number"].append(row[12])
-    types = {
-        "source": pa.string(),
-        "source_record_id": pa.string(),
-        "cluster_source": pa.string(),
-        "cluster_record": pa.string(),
-        "child_id": pa.string(),
-        "child_number": pa.int64(),
-        "match_method": pa.string(),
-        "match_probability": pa.float64(),
-        "household_id": pa.string(),
-        "relationship": pa.string(),
-        "source_extract_date": pa.date32(),
-        "source_file_sha256": pa.string(),
-        "source_row_number": pa.int64(),
-    }
-    return pa.table({name: pa.array(output[name], kind) for name, kind in types.items()}).sort_by(
-        [("source", "ascending"), ("source_record_id", "ascending")]
     )
 
 
-def _ids(
-    rows: Sequence[tuple[Any, ...]], members: dict[int, list[int]], key: str, next_number: int
-) -> dict[int, tuple[str, int]]:
-    """Cluster root → (child id, number). Clusters of adults alone have none.
+def _join_links(con: duckdb.DuckDBPyConnection, edges: str) -> None:
+    """Temporary tables ``lnk_link`` (every link from both its ends) and ``lnk_joined``: each record's cluster, told by the
+    first place in it."""
+    con.execute(
+        f"""
+        create or replace temp table lnk_link as
+        with placed as (
+            select l.place as one, r.place as two, e.kind, e.probability, e.pair_id
+            from {edges} as e
+            join lnk_place as l on l.source = e.left_source and l.source_record_id = e.left_record
+            join lnk_place as r on r.source = e.right_source and r.source_record_id = e.right_record
+            where e.outcome = 'link'
+        )
+        select one as place, two as other, kind, probability, pair_id from placed
+        union all
+        select two, one, kind, probability, pair_id from placed
+        """
+    )
+    con.execute("create or replace temp table lnk_joined as select place, place as root from lnk_place")
+    moved = 1
+    while moved:
+        # the first place among the neighbours' roots, then that one's own: the way to the root halves with every round
+        con.execute(
+            """
+            create or replace temp table lnk_nearer as
+            with near as (
+                select k.place, min(o.root) as root
+                from lnk_link as k join lnk_joined as o on o.place = k.other
+                group by k.place
+            )
+            select j.place, least(j.root, n.root) as root from lnk_joined as j left join near as n on n.place = j.place
+            """
+        )
+        con.execute(
+            "create or replace temp table lnk_nearest as "
+            "select n.place, up.root from lnk_nearer as n join lnk_nearer as up on up.place = n.root"
+        )
+        (moved,) = con.execute(
+            "select count(*) from lnk_nearest as n join lnk_joined as j on j.place = n.place where n.root <> j.root"
+        ).fetchone() or (0,)
+        con.execute("create or replace temp table lnk_joined as from lnk_nearest")
+    con.execute("drop table lnk_nearer; drop table lnk_nearest")
+
+
+def _own_ids(con: duckdb.DuckDBPyConnection, key: str, next_number: int) -> None:
+    """Temporary table ``lnk_owner``: cluster root → child id and number. Clusters of adults alone have none.
 
     An id that stood on several clusters stays where the register's record is, else where most of its records are. A
     cluster that holds several ids keeps the oldest. A part that was merged before gets its former id back.
     """
-    held: dict[tuple[int, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    former: dict[tuple[int, str], set[int]] = defaultdict(set)
-    wanted = []
-    for root, places in members.items():
-        if not any(rows[place][4] for place in places):
-            continue
-        wanted.append(root)
-        for place in places:
-            if rows[place][6] is not None:
-                weight = 1_000 if rows[place][0] == REGISTER else 1
-                held[(int(rows[place][7]), rows[place][6])][root] += weight
-            if rows[place][8] is not None:
-                former[(int(rows[place][9]), rows[place][8])].add(root)
-    owner: dict[int, tuple[str, int]] = {}
-    for (number, child), roots in sorted(held.items()):
-        root = min(roots, key=lambda r: (-roots[r], r))
-        owner.setdefault(root, (child, number))
-    used = {child for child, _ in owner.values()}
-    for (number, child), candidates in sorted(former.items()):
-        free = sorted(root for root in candidates if root not in owner)
-        if free and child not in used:
-            owner[free[0]] = (child, number)
+    con.execute(
+        f"""
+        create or replace temp table lnk_owner as
+        with wanted as (
+            select c.root from lnk_joined as c join lnk_place as p on p.place = c.place
+            group by c.root having bool_or(p.is_young)
+        ),
+        held as (
+            select p.held_number as number, p.held_id as child_id, c.root,
+                sum(if(p.source = '{REGISTER}', 1000, 1)) as weight
+            from lnk_place as p join lnk_joined as c on c.place = p.place
+            where p.held_id is not null
+            group by all
+        ),
+        kept as (
+            select h.* from held as h semi join wanted as w on w.root = h.root
+            qualify row_number() over (partition by h.number, h.child_id order by h.weight desc, h.root) = 1
+        )
+        select root, child_id, number from kept
+        qualify row_number() over (partition by root order by number, child_id) = 1
+        """
+    )
+    _give_back(con)
+    new = con.execute(
+        """
+        select c.root from lnk_joined as c join lnk_place as p on p.place = c.place
+        anti join lnk_owner as o on o.root = c.root
+        group by c.root having bool_or(p.is_young)
+        order by c.root
+        """
+    ).to_arrow_table()
+    numbers = range(next_number, next_number + new.num_rows)
+    ids = _opaque_all(key, "child", map(str, numbers))
+    _insert(con, "lnk_owner", {"root": new["root"], "child_id": ["c" + text for text in ids], "number": numbers})
+
+
+def _give_back(con: duckdb.DuckDBPyConnection) -> None:
+    """Former ids that nobody bears go, the oldest first, to the first cluster without an id that holds a record of theirs.
+
+    One by one, for each gift takes a cluster from the next; there are only as many as merges came undone.
+    """
+    candidates = con.execute(
+        """
+        select distinct p.former_number, p.former_id, c.root
+        from lnk_place as p join lnk_joined as c on c.place = p.place
+        anti join lnk_owner as o on o.root = c.root
+        anti join lnk_owner as used on used.child_id = p.former_id
+        where p.former_id is not null
+            and c.root in (
+                select j.root from lnk_joined as j join lnk_place as y on y.place = j.place group by j.root
+                having bool_or(y.is_young)
+            )
+        order by 1, 2, 3
+        """
+    ).fetchall()
+    given: dict[int, tuple[str, int]] = {}
+    used: set[str] = set()
+    for number, child, root in candidates:
+        if root not in given and child not in used:
+            given[root] = (child, number)
             used.add(child)
-    for root in sorted(wanted):
-        if root not in owner:
-            owner[root] = (child_id_of(key, next_number), next_number)
-            next_number += 1
-    return owner
+    if given:
+        children, numbers = zip(*given.values(), strict=True)
+        _insert(con, "lnk_owner", {"root": list(given), "child_id": children, "number": numbers})
+
+
+def _name_households(con: duckdb.DuckDBPyConnection, key: str) -> None:
+    """Temporary table ``lnk_home``: cluster root → household id, from the first record that tells its household."""
+    con.execute(
+        """
+        create or replace temp table lnk_home as
+        with told as (
+            select c.root,
+                arg_min(p.household_number, p.place) filter (where p.household_number is not null) as number,
+                arg_min(p.household_text, p.place) filter (where p.household_text is not null) as text
+            from lnk_joined as c join lnk_place as p on p.place = c.place
+            group by c.root
+        )
+        select t.root, coalesce('n' || t.number, t.text, 'r' || r.source || '|' || r.source_record_id) as household
+        from told as t join lnk_place as r on r.place = t.root
+        """
+    )
+    texts = con.execute("select distinct household from lnk_home").to_arrow_table()["household"]
+    ids = ["h" + text for text in _opaque_all(key, "household", texts.to_pylist())]
+    con.execute("create or replace temp table lnk_household_name (household varchar, household_id varchar)")
+    _insert(con, "lnk_household_name", {"household": texts, "household_id": ids})
+    con.execute(
+        "create or replace temp table lnk_home as "
+        "select h.root, n.household_id from lnk_home as h join lnk_household_name as n using (household)"
+    )
+    con.execute("drop table lnk_household_name")
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, columns: dict[str, Any]) -> None:
+    import pyarrow as pa
+
+    con.register("lnk_incoming", pa.table(columns))
+    con.execute(f"insert into {table} by name from lnk_incoming")
+    con.unregister("lnk_incoming")
 
 
 def save_ids(con: duckdb.DuckDBPyConnection, code: str, as_of: date, run_id: str) -> SaveReport:
