@@ -220,7 +220,16 @@ def _where(target: Target) -> str:
 
 def _table_has_rows(target: Target) -> Check:
     least = int(target.arguments.get("at_least", 1))
-    return Check(f"(select count(*) as n from {target.base})", "true", f"n < {least}", frozenset(), row_level=False)
+    source = target.arguments.get("unless_empty")
+    scope = f"exists (select 1 from {source})" if source else "true"
+    return Check(
+        f"(select count(*) as n, {scope} as applies from {target.base})",
+        "applies",
+        f"n < {least}",
+        frozenset(),
+        row_level=False,
+        other_tables=(str(source),) if source else (),
+    )
 
 
 def _columns_of(target: Target) -> tuple[tuple[str, str], ...]:
@@ -868,7 +877,7 @@ class Word:
 
 
 VOCABULARY: dict[str, Word] = {
-    "expect_table_to_have_rows": Word(_table_has_rows, False, {"at_least": False}),
+    "expect_table_to_have_rows": Word(_table_has_rows, False, {"at_least": False, "unless_empty": False}),
     "expect_extract_to_be_fresh": Word(_extract_is_fresh, False, {"days": True}),
     "expect_rejects_to_be_few": Word(_rejects_below, False, {}),
     "expect_volume_to_be_steady": Word(_volume_steady, False, {"least": False, "most": False}),
