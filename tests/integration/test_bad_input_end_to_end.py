@@ -142,7 +142,7 @@ def test_one_bad_file_per_source_each_is_named_and_nothing_is_published(
     put("SHUKKETSU", lambda content: b"\n".join(content.splitlines()[:50]) + b"\n")
     put("TEATE", lambda content: head(content)[0] + b"\n")
     put("SHIEN", lambda content: content + head(content)[2], "SHIEN_132071_20261008.csv")
-    put("TOEN", lambda content: head(content)[0] + b"\n" + head(content)[2].replace(b"\n", b',"\n'))
+    put("TOEN", lambda content: content.replace(head(content)[1], b",1" + head(content)[1]).replace(b",1", b"", 1))
     put("KAJISO", zip_bomb)
     delivery(BAD, "NINSHIN_20261008.xlsx", changed_book(landed(finished, "NINSHIN"), hide))
     delivery(BAD, "YOTAIKYO_20261008.xlsx", changed_book(landed(finished, "YOTAIKYO"), formulas))

@@ -29,8 +29,8 @@ def con(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         row | ({} if row["source"] == town.REGISTER or place % 2 else {"resident_number": None, "address_block": None})
         for place, row in enumerate(town.people(120))
     ]
-    # a number that two people bear: a question
-    rows.append(town.identity(town.SCHOOL, "s0001", 1, resident_number="000002"))
+    # a number that somebody bears whom the register does not know: a question
+    rows.append(town.identity(town.SCHOOL, "s1000", 1000, resident_number="000002"))
     town.write_identity(con, rows)
     town.link(con)
     yield con
