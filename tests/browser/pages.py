@@ -59,9 +59,9 @@ def servers(home: Path) -> Iterator[Servers]:
             *("--home", str(home), "--port", str(dagster), "--mlflow-port", str(mlflow)),
         ],
         env=os.environ | {"KODOMO_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        # nobody reads it here, and a pipe that nobody reads fills up
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
