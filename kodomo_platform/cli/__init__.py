@@ -74,7 +74,8 @@ class _LazyGroup(TyperGroup):
     def get_params(self, ctx: Any) -> Any:
         params = super().get_params(ctx)
         for param in params:
-            text = getattr(param, "help", None)
+            # one object serves every call of a process: what it said in English is kept beside what it says now
+            text = vars(param).setdefault("_english", getattr(param, "help", None))
             if text:
                 vars(param)["help"] = _said(text)
         return params

@@ -63,6 +63,8 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
 
 
 def test_the_list_of_commands(home: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # Regression: after a help in Japanese, the option --help stayed Japanese for the rest of the process
+    said(monkeypatch, capsys, "--help")
     english = said(monkeypatch, capsys, "--lang", "en", "--help")
     assert "Run one municipality through Dagster" in english
     assert not is_japanese(english)
