@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home, console
+from kodomo_platform.cli.options import Home, Json, apply_home, console, linked_warehouse
 
 app = typer.Typer(no_args_is_help=True, help="Measure the platform against a known truth.")
 _CASES = 50
@@ -37,19 +37,11 @@ def linkage(
     Writes a report with the patterns of what went wrong. Values are never printed here.
     """
     apply_home(home)
-    from kodomo_platform.errors import LinkageError
     from kodomo_platform.linkage.evaluation import evaluate, worst_cases
     from kodomo_platform.linkage.evaluation_report import write_report
     from kodomo_platform.settings import get_settings
-    from kodomo_platform.warehouse import warehouse
 
-    if not get_settings().warehouse(municipality).exists():
-        raise LinkageError(
-            "this municipality was not linked here",
-            where=f"municipality {municipality}",
-            action=f"`kodomo run --municipality {municipality}` first",
-        )
-    with warehouse(municipality, read_only=True) as con:
+    with linked_warehouse(municipality) as con:
         found = evaluate(con, truth)
         row = con.execute("select max(as_of_date) from cfg.run").fetchone()
         model = con.execute("select version from linkage.lnk_model").fetchone()

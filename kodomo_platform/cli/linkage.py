@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.options import Home, Json, apply_home
+from kodomo_platform.cli.options import Home, Json, apply_home, linked_warehouse
 
 app = typer.Typer(no_args_is_help=True, help="History of child ids, undoing merges, training the linkage model.")
 
@@ -101,18 +101,9 @@ def watch(
 ) -> None:
     """Shares, cluster sizes, backlog and contradictions of the last run, its limits, and how they went from run to run."""
     apply_home(home)
-    from kodomo_platform.errors import LinkageError
     from kodomo_platform.linkage.watch import CHECKS, judge, read_metrics, trend
-    from kodomo_platform.settings import get_settings
-    from kodomo_platform.warehouse import warehouse
 
-    if not get_settings().warehouse(municipality).exists():
-        raise LinkageError(
-            "this municipality was not linked here",
-            where=f"municipality {municipality}",
-            action=f"`kodomo run --municipality {municipality}` first",
-        )
-    with warehouse(municipality, read_only=True) as con:
+    with linked_warehouse(municipality) as con:
         metrics = read_metrics(con)
         findings, history = judge(metrics), trend(con)
     if as_json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ import typer
 from kodomo_platform.settings import use_home
 
 if TYPE_CHECKING:
+    import duckdb
     from rich.console import Console
 
 
@@ -24,6 +27,23 @@ def console() -> Console:
 
     found = Console()
     return found if found.is_terminal else Console(width=200)
+
+
+@contextmanager
+def linked_warehouse(municipality: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The municipality's warehouse, to read; a clear error while no run has made one here."""
+    from kodomo_platform.errors import LinkageError
+    from kodomo_platform.settings import get_settings
+    from kodomo_platform.warehouse import warehouse
+
+    if not get_settings().warehouse(municipality).exists():
+        raise LinkageError(
+            "this municipality was not linked here",
+            where=f"municipality {municipality}",
+            action=f"`kodomo run --municipality {municipality}` first",
+        )
+    with warehouse(municipality, read_only=True) as con:
+        yield con
 
 
 Home = Annotated[
