@@ -48,6 +48,8 @@ _SUMS = {
     "childcare.attendance": [("absent_days", "late_pickup_days", "open_days")],
 }  # fmt: skip
 # Sources in which one person stands once: a second row of the same person is a second number for it.
+# fewer rows than this say nothing about where a delivery is from
+_ENOUGH_ROWS = 50
 _ONE_ROW_PER_PERSON = ("education.enrolment", "childcare.enrolment", "resident.register")
 
 # Fillers seen in exports; a municipality declares its own as null tokens, then they are blanks.
@@ -558,6 +560,16 @@ def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:
                   f"{source.label_ja}の番号が{home.label_ja}にあること", f"numbers of {source.label_en} exist in {home.label_en}",
                   table=f"staging.{home.staging_table}", columns=["source_record_id"],
                   where="source_record_id not like '~%'")
+        )  # fmt: skip
+        made.append(
+            entry("strangers", "expect_rows_to_exist_in", "conformance", "critical", 80,
+                  "another municipality's delivery reads perfectly well; without a code or an address in it, only its "
+                  "numbers give it away",
+                  f"{source.label_ja}の番号の20%以上が{home.label_ja}にあること（別の自治体の資料ではないこと）",
+                  f"at least 20 % of the numbers of {source.label_en} exist in {home.label_en}",
+                  applies_when=f"at least {_ENOUGH_ROWS} rows have a number",
+                  table=f"staging.{home.staging_table}", columns=["source_record_id"],
+                  where="source_record_id not like '~%'", least=_ENOUGH_ROWS)
         )  # fmt: skip
         if source.event_date and source.by_name[source.event_date].type == "date" and source.key not in _BEFORE_BIRTH:
             event = source.by_name[source.event_date]

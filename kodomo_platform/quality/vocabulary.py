@@ -744,10 +744,11 @@ def _exists_in(target: Target) -> Check:
     pairs = " and ".join(f"f.{quoted(there)} = t.{quoted(here)}" for here, there in zip(own, columns, strict=True))
     filled = " and ".join(f"t.{quoted(name)} is not null" for name in own)
     relation = (
-        f"(select t.*, not exists (select 1 from {table} as f where {where} and {pairs}) as _orphan "
-        f"from {target.base} as t where {filled} and ({_where(target)}))"
+        f"(select t.*, not exists (select 1 from {table} as f where {where} and {pairs}) as _orphan, "
+        f"count(*) over () as _keyed from {target.base} as t where {filled} and ({_where(target)}))"
     )
-    return Check(relation, "true", "_orphan", _columns(target, *own), other_tables=(table,))
+    least = int(target.arguments.get("least", 1))
+    return Check(relation, f"_keyed >= {least}", "_orphan", _columns(target, *own), other_tables=(table,))
 
 
 def _trimmed(target: Target) -> Check:
@@ -921,7 +922,9 @@ VOCABULARY: dict[str, Word] = {
         _age_fits_grade, True, {"birth_date": True, "on": False, "tolerance": False, "where": False}
     ),
     "expect_rows_to_exist_in": Word(
-        _exists_in, False, {"table": True, "columns": True, "own": False, "fixed": False, "where": False}
+        _exists_in,
+        False,
+        {"table": True, "columns": True, "own": False, "fixed": False, "where": False, "least": False},
     ),
     "expect_values_to_be_trimmed": Word(_trimmed, True, {}),
     "expect_dates_to_be_certain": Word(_certain, True, {}),

@@ -458,24 +458,37 @@ def _floats(column: Any) -> Floats:
 
 
 def _refuse_leak(data: TrainingData, where: str) -> None:
-    """A single feature that tells the outcome almost perfectly has seen it. Needs 20 outcomes to say so."""
+    """A single feature that tells the outcome almost perfectly has seen it.
+
+    What counts is how many *households* have the outcome, not how many of their rows: a child at ten dates is one witness.
+    Below ten nothing can be said; above, the AUC must be beyond doubt (its lower 95 % bound, error after Hanley and McNeil
+    1982), or in a small town one child's steep rise would look like a leak.
+    """
     from sklearn.metrics import roc_auc_score
 
     y = data.table.y
-    if y.sum() < 20:
-        return
     for n, name in enumerate(data.table.names):
         values = data.table.x[:, n]
         there = ~np.isnan(values)
-        if there.sum() < 50 or not 10 <= y[there].sum() < there.sum():
+        witnesses = len(np.unique(data.table.group[there & (y == 1)]))
+        others = len(np.unique(data.table.group[there & (y == 0)]))
+        if witnesses < 10 or others < 10:
             continue
         auc = float(roc_auc_score(y[there], values[there]))
-        if max(auc, 1 - auc) > 0.985:
+        auc = max(auc, 1 - auc)
+        if auc > 0.985 and auc - 1.96 * _auc_error(auc, witnesses, others) > 0.965:
             raise ScoringError(
-                f"feature {name} alone tells the outcome (AUC {max(auc, 1 - auc):.3f}): it must have seen the future",
+                f"feature {name} alone tells the outcome (AUC {auc:.3f}): it must have seen the future",
                 where=where,
                 action="find where the feature reads events after the as-of date, and rebuild the marts",
             )
+
+
+def _auc_error(auc: float, positive: int, negative: int) -> float:
+    """Standard error of an AUC (Hanley and McNeil, Radiology 143, 1982)."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
+    return float(np.sqrt(max(spread, 0.0) / (positive * negative)))
 
 
 def _evaluate(

@@ -203,6 +203,18 @@ def test_a_planted_leak_is_found(con: duckdb.DuckDBPyConnection) -> None:
         train(con, made.town("school_refusal"), "school_refusal", AS_OF)
 
 
+def test_one_childs_steep_rise_is_no_leak(con: duckdb.DuckDBPyConnection) -> None:
+    # Regression: in a town of 300 children three of them, at many dates each, made an honest feature look like a leak
+    con.execute(
+        "create or replace temp table few as select distinct child_id from marts.mart_outcome order by child_id limit 3"
+    )
+    con.execute(
+        "update marts.mart_training_features set counselling_12m = case when child_id in (from few) then 9.0 "
+        "when child_id in (select child_id from marts.mart_outcome) then null else 0.0 end"
+    )
+    train(con, made.town("school_refusal"), "school_refusal", AS_OF)
+
+
 @pytest.mark.slow
 def test_a_planted_bias_blocks_promotion(home: Path) -> None:
     con = connect(":memory:")

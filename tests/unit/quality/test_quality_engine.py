@@ -142,3 +142,22 @@ def test_rows_after_the_as_of_date_do_not_count(warehouse: duckdb.DuckDBPyConnec
     fill(warehouse, "education.attendance", attendance())
     results = validate(warehouse, CODE, [TABLE], "r1", AS_OF - dt.timedelta(days=1), engine="sql")
     assert by_id(results)["rows"].status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("rows", "known", "status"), [(60, 60, "passed"), (60, 15, "passed"), (60, 5, "failed"), (40, 0, "not_applicable")]
+)
+def test_a_delivery_whose_numbers_nobody_knows_is_another_towns(
+    warehouse: duckdb.DuckDBPyConnection, rows: int, known: int, status: str
+) -> None:
+    # attendance names no municipality and no address: its numbers alone tell whose children these are
+    for table, first, last in (("enrolment", 0, 200), ("attendance", 200 - known, 200 - known + rows)):
+        warehouse.execute(
+            f"create table staging.stg_education__{table} as select 'n' || i as source_record_id "
+            f"from range({first}, {last}) as r(i)"
+        )
+    found = by_id(
+        validate(warehouse, CODE, ["staging.stg_education__attendance"], "r1", AS_OF, engine="sql", record=False)
+    )
+    assert found["strangers"].severity == "critical"
+    assert found["strangers"].status == status
