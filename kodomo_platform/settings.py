@@ -27,6 +27,8 @@ _NO_TELEMETRY = {
     "GX_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
+# What MLflow says while it makes its tables is no news to those who run a chain.
+_QUIET = {"MLFLOW_LOGGING_LEVEL": "WARNING"}
 
 
 def municipality_code(code: str) -> str:
@@ -117,7 +119,7 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process; `use_home` changes them."""
-    for name, value in _NO_TELEMETRY.items():
+    for name, value in (_NO_TELEMETRY | _QUIET).items():
         os.environ.setdefault(name, value)
     settings = Settings()
     return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
