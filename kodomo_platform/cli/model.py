@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -13,6 +14,9 @@ from rich.table import Table
 from kodomo_platform.cli.lineage import Language
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
+
+if TYPE_CHECKING:
+    from kodomo_platform.scoring.evaluation import Group
 
 app = typer.Typer(help="Review, approve, reject and retire models; bench a table.", no_args_is_help=True)
 
@@ -39,6 +43,17 @@ _BESIDE = (
     ("expert_cases_severe_low", "深刻な事例を低く判定", "Severe cases scored low"),
     ("groups.biased", "差のある集団", "Groups with a gap"),
     ("groups.cannot_be_judged", "差を判断できない集団", "Groups that cannot be judged"),
+    (
+        "certainty.outcomes_kept",
+        "結果ありを「低い」と言わなかった割合（約束0.9）",
+        "Outcomes not called low (promised 0.9)",
+    ),
+    (
+        "certainty.others_kept",
+        "結果なしを「高い」と言わなかった割合（約束0.9）",
+        "Others not called high (promised 0.9)",
+    ),
+    ("certainty.cannot_say", "点数だけでは言えない割合", "Share of which the score alone cannot say"),
 )
 
 
@@ -78,11 +93,15 @@ def review(
     apply_home(home)
     from kodomo_platform.scoring import load_themes
     from kodomo_platform.scoring.model_card import CANDIDATES, MEASURES, source_name
+    from kodomo_platform.scoring.review import fairness
     from kodomo_platform.scoring.review import review as compare
 
-    pair = compare(municipality, theme)
+    if theme not in load_themes():
+        raise UsageError(f"no theme named {theme}", where="--theme", expected=", ".join(load_themes()))
+    pair, groups = compare(municipality, theme), fairness(municipality, theme)
     if as_json:
-        _out({name: row and asdict(row) for name, row in zip(("champion", "challenger"), pair, strict=True)})
+        told = {name: row and asdict(row) for name, row in zip(("champion", "challenger"), pair, strict=True)}
+        _out(told | {"groups": groups and asdict(groups)})
         return
     ja = lang is Language.ja
     label = load_themes()[theme].label_ja if ja else load_themes()[theme].label_en
@@ -116,6 +135,23 @@ def review(
         said = f"{source_name(source)}が欠けたときのBrier" if ja else f"Brier without {source}"
         table.add_row(said, *(_with_interval(row.metrics, name) if row else "" for row in pair))
     out.print(table)
+    if groups is not None:
+        out.print(
+            f"集団ごとの違い（版 {groups.version}）" if ja else f"groups (version {groups.version})", markup=False
+        )
+        _print_groups(out, groups.own, ja)
+        if groups.pooled:
+            towns = "、".join(groups.municipalities)
+            said = f"{len(groups.municipalities)}自治体の合計（{towns}。件数だけを足しています）"
+            english = f"{len(groups.municipalities)} municipalities together ({', '.join(groups.municipalities)}; counts alone)"
+            out.print(said if ja else english, markup=False)
+            _print_groups(out, groups.pooled, ja)
+        else:
+            out.print(
+                "同じテーマで学習した自治体がほかになく、合計では判断できません"
+                if ja
+                else "no other municipality has trained this theme: nothing to add up"
+            )
     for title, row in zip(("いま使うモデル", "新しい候補") if ja else ("champion", "challenger"), pair, strict=True):
         if row is None:
             continue
@@ -127,6 +163,27 @@ def review(
         if ja
         else "a person decides: kodomo model approve|reject|retire --by NAME --reason WHY"
     )
+
+
+def _print_groups(out: Any, groups: Sequence[Group], ja: bool) -> None:
+    """The groups of which something can be shown, then in one line those too small for a number."""
+    from kodomo_platform.scoring.groups import group_name
+
+    heads = ("集団", "結果", "名簿に載る割合", "再現率（90％区間）", "見込み÷実際", "判断")
+    english = ("group", "outcomes", "share listed", "recall (90 %)", "expected/observed", "verdict")
+    shown = [row for row in groups if row.recall is not None]
+    table = Table(*(heads if ja else english))
+    for row in shown:
+        table.add_row(
+            group_name(row) if ja else f"{row.kind}: {row.name}", str(row.outcomes), f"{row.flagged_share:.2f}",
+            f"{row.recall:.2f} ({row.recall_low:.2f}–{row.recall_high:.2f})", f"{row.expected_over_observed:.2f}",
+            row.verdict if ja else row.verdict_en,
+        )  # fmt: skip
+    if shown:
+        out.print(table)
+    if hidden := [group_name(row) if ja else f"{row.kind}: {row.name}" for row in groups if row.recall is None]:
+        text = "判断できません（結果が10件未満）: " if ja else "cannot be judged (fewer than 10 outcomes): "
+        out.print(text + ("、" if ja else ", ").join(hidden), markup=False)
 
 
 def _with_interval(metrics: dict[str, float], name: str) -> str:
@@ -189,7 +246,7 @@ def outcomes(
     from kodomo_platform.cli.run import parse_date
     from kodomo_platform.municipalities import load_municipality
     from kodomo_platform.scoring.outcome_report import write_outcome_report
-    from kodomo_platform.scoring.outcomes import by_month, report
+    from kodomo_platform.scoring.outcomes import by_month, groups_by_theme, report
     from kodomo_platform.settings import get_settings
     from kodomo_platform.warehouse import connect
 
@@ -197,12 +254,19 @@ def outcomes(
     con = connect(get_settings().warehouse(municipality), read_only=True)
     try:
         rows, months = report(con, municipality, today), by_month(con, municipality, today)
+        groups = groups_by_theme(con, municipality, today)
         if page is not None:
             write_outcome_report(con, municipality, load_municipality(municipality).name_ja, today, page)
     finally:
         con.close()
     if as_json:
-        _out({"scores": [asdict(row) for row in rows], "months": [asdict(row) for row in months]})
+        _out(
+            {
+                "scores": [asdict(row) for row in rows],
+                "months": [asdict(row) for row in months],
+                "groups": {key: [asdict(row) for row in found] for key, found in groups.items()},
+            }
+        )
         return
     ja = lang is Language.ja
     out = console()
@@ -271,6 +335,9 @@ def outcomes(
             str(month.needs_support), str(month.support_started), days, str(month.decided_otherwise),
         )  # fmt: skip
     out.print(table)
+    for key, found in groups.items():
+        out.print(f"{key} {'集団ごとの違い' if ja else 'groups'}", markup=False)
+        _print_groups(out, found, ja)
     if page is not None:
         out.print(f"{'報告' if ja else 'report'}: {page}", markup=False)
 
@@ -359,10 +426,16 @@ def _newest(con: Any) -> Any:
 
 @app.command()
 def bench(
-    file: Annotated[Path, typer.Argument(help="CSV with a header.")],
+    file: Annotated[Path, typer.Argument(help="Table with a header: comma, semicolon, tab or space between values.")],
     target: Annotated[str, typer.Option("--target", help="Column to predict.")],
-    positive: Annotated[str | None, typer.Option("--positive", help="Its value that is the outcome.")] = None,
+    positive: Annotated[
+        list[str] | None, typer.Option("--positive", help="Its value that is the outcome (repeat, or by commas).")
+    ] = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Column to leave out (repeat).")] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option("--missing", help="What stands for no value, beside NA, ? and empty, e.g. -9 (repeat)."),
+    ] = None,
     block: Annotated[
         list[str] | None, typer.Option("--block", help="NAME=COL,COL: columns that go missing together (repeat).")
     ] = None,
@@ -383,7 +456,17 @@ def bench(
             raise UsageError("a block is written NAME=COLUMN,COLUMN", where="--block")
         blocks[name] = [column.strip() for column in columns.split(",") if column.strip()]
     left_out = [column.strip() for entry in exclude or [] for column in entry.split(",") if column.strip()]
-    report = run(file, target, positive=positive, exclude=left_out, blocks=blocks, group=group, time=time, folds=folds)
+    report = run(
+        file,
+        target,
+        positive=positive,
+        exclude=left_out,
+        missing=missing or (),
+        blocks=blocks,
+        group=group,
+        time=time,
+        folds=folds,
+    )
     for warning in report.warnings:
         typer.echo(f"WARNING: {warning}", err=True)
     if as_json:

@@ -14,10 +14,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.model import SHIPPED, LinkageModel, load_model, parse_model
+from kodomo_platform.model_registry import (
+    artifact,
+    experiment_id,
+    follow,
+    mlflow_client,
+    register,
+    registered_versions,
+)
 
 if TYPE_CHECKING:
     from kodomo_platform.linkage.blind_test import BlindTest
@@ -150,30 +158,30 @@ def floor_of(test: BlindTest, standing: BlindTest) -> str:
 
 
 def versions(code: str) -> list[Version]:
-    """All registered versions, newest first; none when MLflow has never heard of this municipality's linkage."""
-    client = _client()
-    name = registered_name(code)
+    """All registered versions, newest first; none when MLflow has never heard of this municipality's linkage.
+
+    Raises LinkageError when MLflow cannot be reached: that is not the same as nothing trained.
+    """
     try:
-        registered = client.get_registered_model(name)
-        found = client.search_model_versions(f"name = '{name}'")
-    except Exception:
-        return []
-    aliases: dict[str, list[str]] = {}
-    for alias, version in dict(registered.aliases or {}).items():
-        aliases.setdefault(str(version), []).append(alias)
-    rows = [
+        found = registered_versions(registered_name(code))
+    except Exception as error:
+        raise LinkageError(
+            f"MLflow cannot be asked for the trained versions ({type(error).__name__})",
+            where=f"municipality {code}",
+            action="start the MLflow server (kodomo ui) or mend KODOMO_MLFLOW_TRACKING_URI; linking goes on meanwhile",
+        ) from error
+    return [
         Version(
             code,
-            str(row.version),
-            str(row.run_id),
+            row.version,
+            row.run_id,
             row.tags.get("artifact_sha256", ""),
             row.tags.get("floor", ""),
-            tuple(sorted(aliases.get(str(row.version), []))),
-            dict(client.get_run(row.run_id).data.metrics),
+            row.aliases,
+            row.metrics,
         )
         for row in found
     ]
-    return sorted(rows, key=lambda row: -int(row.version))
 
 
 def approve(code: str, version: str | None = None, *, by: str, reason: str) -> Approval:
@@ -202,7 +210,7 @@ def approve(code: str, version: str | None = None, *, by: str, reason: str) -> A
     approval = operations.approve_model(
         code, THEME, registered_name(code), row.version, row.run_id, row.artifact_sha256, by, reason
     )
-    _alias(code, "champion", row.version)
+    follow(registered_name(code), "champion", row.version)
     return approval
 
 
@@ -221,7 +229,7 @@ def retire(code: str, *, by: str, reason: str) -> Approval:
     from kodomo_platform import operations
 
     approval = operations.retire_model(code, THEME, by, reason)
-    _alias(code, "champion", None)
+    follow(registered_name(code), "champion", None)
     return approval
 
 
@@ -250,17 +258,7 @@ def _fetch(code: str, approval: Approval) -> None:
     """Bring the approved version's local copy back from MLflow."""
     where = f"municipality {code}, MLflow run {approval.run_id}"
     try:
-        import mlflow
-
-        from kodomo_platform.settings import get_settings
-
-        mlflow.set_tracking_uri(get_settings().mlflow_tracking_uri)
-        with tempfile.TemporaryDirectory() as folder:
-            text = Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=approval.run_id, artifact_path="model/model.json", dst_path=folder
-                )
-            ).read_text(encoding="utf-8")
+        text = artifact(approval.run_id, "model/model.json").decode()
     except Exception as error:
         raise LinkageError(
             "the approved linkage model is neither kept here nor to be had from MLflow",
@@ -276,34 +274,6 @@ def _fetch(code: str, approval: Approval) -> None:
             action="restore the file, or have the changed model approved",
         )
     _keep(code, model)
-
-
-def _client() -> Any:
-    import mlflow
-
-    from kodomo_platform.settings import get_settings
-
-    settings = get_settings()
-    settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
-
-
-def _experiment(client: Any, name: str) -> str:
-    from kodomo_platform.settings import get_settings
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        settings = get_settings()
-        local = settings.mlflow_tracking_uri.startswith("sqlite")
-        location = (settings.mlflow_dir / "artifacts" / name.replace("/", "-")).as_uri() if local else None
-        try:
-            return str(client.create_experiment(name, artifact_location=location))
-        except Exception:  # somebody else may have made it meanwhile
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
 
 
 def _record(
@@ -322,7 +292,7 @@ def _record(
 
     from kodomo_platform.linkage.model_report import report_data, report_html
 
-    client = _client()
+    client = mlflow_client()
     tags = {
         "municipality": code,
         "theme": THEME,
@@ -333,7 +303,7 @@ def _record(
         "floor": floor[:500],
         "labels": str(model.training["labels"]),
     }
-    run = client.create_run(_experiment(client, f"{code}/{THEME}"), run_name=f"linkage {model.version}", tags=tags)
+    run = client.create_run(experiment_id(client, f"{code}/{THEME}"), run_name=f"linkage {model.version}", tags=tags)
     mlflow_run = str(run.info.run_id)
     now = int(time.time() * 1000)
     numbers: dict[str, float] = {"labelled_pairs": float(model.training["labelled_pairs"])}
@@ -359,21 +329,16 @@ def _record(
         (out / "charts.html").write_text(report_html(code, data), encoding="utf-8")
         client.log_artifacts(mlflow_run, str(out))
     client.set_terminated(mlflow_run)
-    name = registered_name(code)
-    try:
-        client.get_registered_model(name)
-    except Exception:
-        client.create_registered_model(name, tags={"municipality": code, "theme": THEME})
-    version = client.create_model_version(
-        name,
-        source=f"{run.info.artifact_uri}/model",
-        run_id=mlflow_run,
-        tags={"artifact_sha256": model.sha256, "floor": tags["floor"]},
+    version = register(
+        client,
+        registered_name(code),
+        run,
+        {"municipality": code, "theme": THEME},
+        {"artifact_sha256": model.sha256, "floor": tags["floor"]},
     )
-    client.set_registered_model_alias(name, "challenger", version.version)
     return TrainingReport(
         code,
-        str(version.version),
+        version,
         mlflow_run,
         model.sha256,
         int(model.training["labelled_pairs"]),
@@ -381,16 +346,3 @@ def _record(
         test,
         standing,
     )
-
-
-def _alias(code: str, alias: str, version: str | None) -> None:
-    """Follow the decision in MLflow's registry; the operations database decides, so a registry out of reach changes
-    nothing."""
-    try:
-        client = _client()
-        if version is None:
-            client.delete_registered_model_alias(registered_name(code), alias)
-        else:
-            client.set_registered_model_alias(registered_name(code), alias, version)
-    except Exception:
-        return

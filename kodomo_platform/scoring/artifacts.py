@@ -18,6 +18,7 @@ import numpy as np
 
 from kodomo_platform import operations
 from kodomo_platform.errors import ScoringError
+from kodomo_platform.model_registry import artifact
 from kodomo_platform.scoring.additive import AdditiveModel, parse_model, read_model
 from kodomo_platform.scoring.evaluation import GroupCounts
 from kodomo_platform.scoring.themes import Theme
@@ -65,12 +66,21 @@ def keep_counts(code: str, theme: str, sha256: str, counts: Sequence[GroupCounts
     aside.replace(path)
 
 
-def kept_counts(theme: str) -> dict[str, list[GroupCounts]]:
+@dataclass(frozen=True)
+class KeptCounts:
+    """The groups' counts of one training, and the model file that they are of."""
+
+    artifact_sha256: str
+    counts: list[GroupCounts]
+
+
+def kept_counts(theme: str) -> dict[str, KeptCounts]:
     """The counts of the newest training of ``theme`` at each municipality of this home, by municipality code."""
     out = {}
     for path in sorted((get_settings().home / "models").glob(f"*/{theme}/groups.json")):
-        rows = json.loads(path.read_text(encoding="utf-8"))["groups"]
-        out[path.parent.parent.name] = [GroupCounts(**{**row, "drawn": np.array(row["drawn"])}) for row in rows]
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        counts = [GroupCounts(**{**row, "drawn": np.array(row["drawn"])}) for row in kept["groups"]]
+        out[path.parent.parent.name] = KeptCounts(kept["artifact_sha256"], counts)
     return out
 
 
@@ -97,16 +107,8 @@ def approved(code: str, theme: Theme) -> ApprovedModel | None:
 
 
 def _from_mlflow(code: str, theme: str, run_id: str, sha256: str) -> AdditiveModel:
-    import tempfile
-
     try:
-        import mlflow
-
-        mlflow.set_tracking_uri(get_settings().mlflow_tracking_uri)
-        with tempfile.TemporaryDirectory() as folder:
-            data = Path(
-                mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="model/model.json", dst_path=folder)
-            ).read_bytes()
+        data = artifact(run_id, "model/model.json")
     except Exception as error:
         raise ScoringError(
             "the approved model is neither kept here nor to be had from MLflow",

@@ -23,7 +23,10 @@ from kodomo_platform.errors import ScoringError, UsageError
 from kodomo_platform.scoring.additive import Floats, sigmoid
 from kodomo_platform.scoring.candidates import FITTERS, Ints, Table, calibration_error, folds_by_group, masked, measures
 
-_NULLS = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "?", "-"})
+# How exports write that there is no value, besides what the caller names.
+_NULLS = frozenset(
+    {"", "na", "n/a", "n.a.", "<na>", "#n/a", "nan", "nat", "null", "(null)", "none", "missing", "?", "-", ".", "欠損"}
+)
 _MAX_LEVELS = 20
 # A text of many values: those of at least this many rows get an indicator of their own, up to the second number.
 _ROWS_OF_A_LEVEL, _MANY_LEVELS = 30, 60
@@ -42,9 +45,11 @@ _AUC_GIVEN_UP = 0.01
 _MASKED_RATIO = 1.15
 # Records with another number of fields than the header: up to this share they are slips of the export and left out.
 _BROKEN_RECORDS = 0.01
-_TRUE = frozenset({"1", "1.0", "true", "yes", "y", "t", "はい", "有"})
-_FALSE = frozenset({"0", "0.0", "false", "no", "n", "f", "いいえ", "無"})
-_TROUBLE = frozenset({"fail", "failed", "dropout", "dropped out", "withdrawn", "bad", "at risk", "不合格", "退学"})
+_TRUE = frozenset({"1", "1.0", "true", "yes", "y", "t", "はい", "有", "あり", "有り", "該当", "○"})
+_FALSE = frozenset({"0", "0.0", "false", "no", "n", "f", "いいえ", "無", "なし", "無し", "非該当", "×"})
+_TROUBLE = frozenset(
+    {"fail", "failed", "dropout", "dropped out", "withdrawn", "bad", "at risk", "不合格", "退学", "中退", "不登校"}
+)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _YEAR_FIRST = re.compile(r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?(?!\d)")
@@ -78,8 +83,9 @@ def bench(
     file: Path,
     target: str,
     *,
-    positive: str | None = None,
+    positive: str | Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    missing: Sequence[str] = (),
     blocks: Mapping[str, Sequence[str]] | None = None,
     group: str | None = None,
     time: str | None = None,
@@ -88,22 +94,23 @@ def bench(
 ) -> BenchReport:
     """Fit and measure all candidates on the table in ``file``.
 
-    ``folds`` is repeats × folds ("5x5"); a group is never split. With ``time`` each fold trains on earlier rows and is
-    measured on later ones. Raises UsageError for a column that is not there, ScoringError when nothing can be learned.
+    ``positive``: the target's value, or values, that are the outcome. ``missing``: what stands for no value in this table
+    beside the usual NA, ? and empty, e.g. -9. ``folds`` is repeats × folds ("5x5"); a group is never split. With ``time``
+    each fold trains on earlier rows and is measured on later ones. Raises UsageError for a column that is not there, ScoringError when nothing can be learned.
     """
     repeats, parts = _folds(folds)
     notes: list[str] = []
-    columns = _read(file, notes)
+    columns = _without(_read(file, notes), missing)
     target = _meant(target, columns)
     group, time = (_meant(name, columns) if name else None for name in (group, time))
     exclude = [_meant(name, columns) for name in exclude]
     blocks = {block: [_meant(name, columns) for name in members] for block, members in (blocks or {}).items()}
     wanted = [target, *exclude, *(name for names in blocks.values() for name in names)]
     wanted += [name for name in (group, time) if name]
-    missing = sorted({name for name in wanted if name not in columns})
-    if missing:
+    unknown = sorted({name for name in wanted if name not in columns})
+    if unknown:
         raise UsageError(
-            f"no column named {', '.join(missing)}", where=file.name, expected=f"one of {', '.join(columns)}"
+            f"no column named {', '.join(unknown)}", where=file.name, expected=f"one of {', '.join(columns)}"
         )
     if target in {name for names in blocks.values() for name in names} or target in exclude or target in (group, time):
         raise UsageError(
@@ -376,8 +383,7 @@ def _read(file: Path, notes: list[str]) -> dict[str, list[str]]:
     # write.table of R gives the row numbers no header at all, not even an empty one
     if all(len(row) == len(names) + 1 for row in rows[1:]):
         names = ["row", *names]
-    if len(set(names)) != len(names):
-        raise ScoringError("a column name stands twice", where=file.name, expected="a name of its own for every column")
+    names = _told_apart(names, notes)
     whole = [row for row in rows[1:] if len(row) == len(names)]
     broken = [number for number, row in enumerate(rows[1:], start=2) if len(row) != len(names)]
     if len(broken) > _BROKEN_RECORDS * len(rows):
@@ -391,13 +397,44 @@ def _read(file: Path, notes: list[str]) -> dict[str, list[str]]:
     return {name: [row[n].strip() for row in whole] for n, name in enumerate(names)}
 
 
+def _told_apart(names: list[str], notes: list[str]) -> list[str]:
+    """The names with a number behind each that stood before."""
+    out: list[str] = []
+    for name in names:
+        told, n = name, 2
+        while told in out:
+            told, n = f"{name} ({n})", n + 1
+        if told != name:
+            notes.append(f"column {name} stands more than once: another is called {told} here")
+        out.append(told)
+    return out
+
+
+def _without(columns: dict[str, list[str]], missing: Sequence[str]) -> dict[str, list[str]]:
+    """The columns with every value that equals one of ``missing`` (as text or as a number) emptied."""
+    if not missing:
+        return columns
+    absent = {
+        value
+        for value in {value for column in columns.values() for value in column}
+        if any(_same(value, token) for token in missing)
+    }
+    return {name: ["" if value in absent else value for value in column] for name, column in columns.items()}
+
+
 def _records(text: str, where: str) -> list[list[str]]:
     """The records that are not empty, by the delimiter that gives most of them the header's number of fields."""
     start = "\n".join(text.splitlines()[:200])
 
+    def split(text: str, delimiter: str) -> list[list[str]]:
+        # of columns lined up with spaces any number of them parts two values
+        aligned = delimiter == " "
+        lines = io.StringIO(text.replace("\t", " ") if aligned else text, newline="")
+        return list(csv.reader(lines, delimiter=delimiter, skipinitialspace=aligned))
+
     def fit(delimiter: str) -> tuple[float, int]:
         try:
-            sample = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=delimiter) if row]
+            sample = [row for row in split(start, delimiter) if row]
         except csv.Error:
             return (0.0, 0)
         width = len(sample[0]) if sample else 0
@@ -405,22 +442,26 @@ def _records(text: str, where: str) -> list[list[str]]:
         return (alike, width) if width > 1 else (0.0, width)
 
     delimiter = max((",", ";", "\t", "|"), key=fit)
+    if fit(delimiter)[1] <= 1:
+        delimiter = " "
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = split(text, delimiter)
     except csv.Error as error:
         raise UsageError("the table cannot be read", where=where, expected="a CSV file with a header") from error
     return [row for row in rows if any(cell.strip() for cell in row)]
 
 
-def _target(values: list[str], positive: str | None, where: str, name: str, notes: list[str]) -> tuple[Ints, list[int]]:
-    """0/1 per row that has a target at all, and which rows those are.
+def _target(
+    values: list[str], positive: str | Sequence[str] | None, where: str, name: str, notes: list[str]
+) -> tuple[Ints, list[int]]:
+    """0/1 per row that has a target at all, and which rows those are. Several values of ``positive`` are one outcome.
 
     Of two values nobody named, the one that means trouble is the outcome, or the rarer one; ``notes`` says so.
     """
     kept = [n for n, value in enumerate(values) if value.lower() not in _NULLS]
     levels = sorted({values[n] for n in kept})
     shown = ", ".join(levels[:10]) if len(levels) <= 10 else f"one of {len(levels)} values"
-    if positive is None:
+    if not positive:
         folded = {level.casefold() for level in levels}
         if len(folded) > 2 or not folded:
             raise UsageError(
@@ -435,9 +476,18 @@ def _target(values: list[str], positive: str | None, where: str, name: str, note
             notes.append(f"{name} = {next(iter(found))} is taken as the outcome; name another with --positive")
         wanted = {level for level in levels if level.casefold() in found}
     else:
-        wanted = {level for level in levels if _same(level, positive)}
-        if not wanted:
-            raise UsageError(f"no row of {name} has the value of --positive", where=where, expected=shown)
+        wanted = set()
+        for asked in [positive] if isinstance(positive, str) else positive:
+            # a comma parts several values, unless it stands in a value itself
+            whole = {level for level in levels if _same(level, asked)}
+            for part in [] if whole else asked.split(","):
+                found = {level for level in levels if _same(level, part)}
+                if not found:
+                    raise UsageError(
+                        f"no row of {name} has the value {part.strip()} of --positive", where=where, expected=shown
+                    )
+                whole |= found
+            wanted |= whole
     y = np.array([int(values[n] in wanted) for n in kept], dtype=np.int64)
     if y.sum() < 2 or y.sum() > len(y) - 2:
         raise ScoringError(
@@ -546,12 +596,13 @@ def _readable(column: list[str], absent: npt.NDArray[np.bool_], read: Callable[[
 
 
 def _number(value: str) -> float | None:
+    text = value.strip("%¥$€£円 ")
     try:
-        number = float(value[:-1] if value.endswith("%") else value)
+        number = float(text)
     except ValueError:
-        if _GROUPED.fullmatch(value) is None:
+        if _GROUPED.fullmatch(text) is None:
             return None
-        number = float(value.replace(",", ""))
+        number = float(text.replace(",", ""))
     # infinity, or a code so large that its square overflows, is no measurement
     return number if abs(number) < 1e100 else float("nan")
 

@@ -44,6 +44,30 @@ def limits(logits: Floats, y: npt.NDArray[np.int64], error: float = ERROR) -> di
     }
 
 
+def coverage(logits: Floats, y: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]) -> dict[str, float]:
+    """How the promise held on rows that the limits had not seen: limits from the other folds, counted on each.
+
+    ``outcomes_kept``: of the rows with the outcome, the share not called unlike it (promised: 1 - `ERROR`); ``others_kept``
+    the same of the rows without; ``cannot_say``: rows of which the score alone says neither. Classes without limits are left
+    out.
+    """
+    may_be, may_not_be = np.ones(len(y), dtype=bool), np.ones(len(y), dtype=bool)
+    promised = {1: False, 0: False}
+    for part in np.unique(fold):
+        aside = fold == part
+        known = limits(logits[~aside], y[~aside])
+        if known["outcome_from"] is not None:
+            may_be[aside], promised[1] = logits[aside] >= known["outcome_from"], True
+        if known["no_outcome_up_to"] is not None:
+            may_not_be[aside], promised[0] = logits[aside] <= known["no_outcome_up_to"], True
+    out = {"cannot_say": float((may_be == may_not_be).mean())} if any(promised.values()) else {}
+    if promised[1] and (y == 1).any():
+        out["outcomes_kept"] = float(may_be[y == 1].mean())
+    if promised[0] and (y == 0).any():
+        out["others_kept"] = float(may_not_be[y == 0].mean())
+    return out
+
+
 def certainty(model: AdditiveModel, logits: Floats) -> npt.NDArray[np.int8]:
     """Index into `SAYS` per row; 'not_measured' for criteria and for models trained without limits."""
     known = model.facts.get("conformal")

@@ -53,7 +53,9 @@ class Group:
     recall_high: float | None
     expected_over_observed: float | None
     verdict: str
+    verdict_en: str
     biased: bool
+    judged: bool
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Evaluation:
     sources: dict[str, float]
     new_share: float | None
     next_school_year: dict[str, float]
+    certainty: dict[str, float]
     drift: float | None = None
 
     def metrics(self) -> dict[str, float]:
@@ -107,9 +110,16 @@ class Evaluation:
         out |= {f"{name}_high": high for name, (_, high) in self.intervals.items()}
         out |= {
             "groups.biased": float(sum(row.biased for row in self.groups)),
-            "groups.cannot_be_judged": float(sum("判断できません" in row.verdict for row in self.groups)),
+            "groups.cannot_be_judged": float(sum(not row.judged for row in self.groups)),
             "groups.compared": float(len(self.groups)),
         }
+        if self.pooled:
+            out |= {
+                "groups_pooled.municipalities": float(len(self.pooled_over)),
+                "groups_pooled.biased": float(sum(row.biased for row in self.pooled)),
+                "groups_pooled.cannot_be_judged": float(sum(not row.judged for row in self.pooled)),
+            }
+        out |= {f"certainty.{name}": value for name, value in self.certainty.items()}
         out |= self.stability
         out |= {f"source_adds.{name}": value for name, value in self.sources.items()}
         out |= {f"next_school_year.{name}": value for name, value in self.next_school_year.items()}
@@ -205,21 +215,6 @@ def by_month(moment: Labels, y: Ints, probability: Floats, household: Labels, ca
     return out
 
 
-def areas(postal: Labels, y: Ints) -> Labels:
-    """The area of each row, as coarse as it must be: a postal town, or several by their first digits, so that at least
-    ten outcomes stand behind it. ``postal`` holds seven digits, or "" where the address is unknown or protected.
-    """
-    out = np.where(postal == "", "unknown", "elsewhere").astype(object)
-    for digits, width in ((7, ""), (5, "**"), (3, "****")):
-        open_ = out == "elsewhere"
-        prefix = np.array([text[:digits] for text in postal], dtype=object)
-        for name in sorted(set(prefix[open_].tolist())):
-            inside = open_ & (prefix == name)
-            if y[inside].sum() >= SMALL:
-                out[inside] = f"{name[:3]}-{name[3:]}{width}"
-    return out.astype(str)
-
-
 def group_counts(
     kinds: Mapping[str, Labels], y: Ints, probability: Floats, household: Labels, flagged: Bools, draws: int = 200
 ) -> list[GroupCounts]:
@@ -273,9 +268,9 @@ def judge_groups(counts: Sequence[GroupCounts]) -> list[Group]:
         outcomes = row.outcomes
         shown_rows = row.rows if row.rows >= SMALL else None
         if outcomes < SMALL or sum(other.outcomes for other in others) < SMALL:
-            verdict = f"判断できません（結果が{SMALL}件未満）"
+            hidden = (f"判断できません（結果が{SMALL}件未満）", f"cannot be judged (fewer than {SMALL} outcomes)")
             nothing = (None,) * 7
-            out.append(Group(row.kind, row.name, shown_rows, *nothing, verdict, False))
+            out.append(Group(row.kind, row.name, shown_rows, *nothing, *hidden, False, False))
             continue
         rest = np.sum([other.drawn for other in others], axis=0)
         usable = (row.drawn[:, 0] > 0) & (rest[:, 0] > 0)
@@ -283,7 +278,7 @@ def judge_groups(counts: Sequence[GroupCounts]) -> list[Group]:
         recalls = mine[:, 1] / mine[:, 0]
         low, high = np.percentile(recalls - rest[:, 1] / rest[:, 0], [5, 95])
         ratio_low, ratio_high = np.percentile(mine[:, 2] / mine[:, 0], [5, 95])
-        biased, verdict = _verdict(float(low), float(high), float(ratio_low), float(ratio_high))
+        said, said_en, biased, judged = _verdict(float(low), float(high), float(ratio_low), float(ratio_high))
         out.append(
             Group(
                 row.kind,
@@ -296,23 +291,39 @@ def judge_groups(counts: Sequence[GroupCounts]) -> list[Group]:
                 float(np.percentile(recalls, 5)),
                 float(np.percentile(recalls, 95)),
                 row.expected / outcomes,
-                verdict,
+                said,
+                said_en,
                 biased,
+                judged,
             )
         )
     return out
 
 
-def _verdict(low: float, high: float, ratio_low: float, ratio_high: float) -> tuple[bool, str]:
+def _verdict(low: float, high: float, ratio_low: float, ratio_high: float) -> tuple[str, str, bool, bool]:
+    """(in Japanese, in English, whether a gap is certain, whether anything can be said) of the 90 % intervals of the gap
+    in recall and of expected outcomes over observed.
+    """
     if ratio_low > _OVERESTIMATE:
-        return True, f"過大に見積もられています（少なくとも{ratio_low:.2f}倍）"
+        return (
+            f"過大に見積もられています（少なくとも{ratio_low:.2f}倍）",
+            f"overestimated, at least {ratio_low:.2f} times",
+            True,
+            True,
+        )
     if ratio_high < 1 / _OVERESTIMATE:
-        return True, f"過小に見積もられています（多くとも{ratio_high:.2f}倍）"
+        return (
+            f"過小に見積もられています（多くとも{ratio_high:.2f}倍）",
+            f"underestimated, at most {ratio_high:.2f} times",
+            True,
+            True,
+        )
+    span, span_en = f"（{low:+.2f}～{high:+.2f}）", f" ({low:+.2f} to {high:+.2f})"
     if low > _RECALL_GAP or high < -_RECALL_GAP:
-        return True, f"再現率の差があります（{low:+.2f}～{high:+.2f}）"
+        return f"再現率の差があります{span}", f"a gap in recall{span_en}", True, True
     if (high - low) / 2 > _UNKNOWN:
-        return False, f"差は判断できません（{low:+.2f}～{high:+.2f}）"
-    return False, f"差は認められません（{low:+.2f}～{high:+.2f}）"
+        return f"差は判断できません{span}", f"a gap cannot be judged{span_en}", False, False
+    return f"差は認められません{span}", f"no gap seen{span_en}", False, True
 
 
 def rank_stability(child: Labels, moment: Labels, probability: Floats, capacity: int) -> dict[str, float]:

@@ -18,7 +18,8 @@ import numpy as np
 from kodomo_platform.scoring.additive import AdditiveModel, Floats, Term
 from kodomo_platform.scoring.candidates import Ints
 from kodomo_platform.scoring.evaluation import Group
-from kodomo_platform.scoring.themes import Feature, load_features
+from kodomo_platform.scoring.groups import group_name
+from kodomo_platform.scoring.themes import Feature
 
 if TYPE_CHECKING:
     from kodomo_platform.scoring.recording import Finding
@@ -42,28 +43,7 @@ CANDIDATES = {
     "boosting": ("勾配ブースティング（参考）", "Gradient boosting (yardstick)"),
     "blend": ("ロジスティックとEBMの平均", "Mean of logistic and EBM"),
 }
-KINDS = {"sex": "性別", "household": "世帯", "age": "年齢", "area": "地域（郵便番号）", "absence": "資料の欠け方"}
-NAMES = {
-    "male": "男",
-    "female": "女",
-    "unknown": "不明",
-    "single parent": "ひとり親",
-    "several siblings": "きょうだい3人以上",
-    "other": "その他",
-    "elsewhere": "その他の地域",
-    "0-5": "0～5歳",
-    "6-11": "6～11歳",
-    "12-14": "12～14歳",
-    "15-18": "15～18歳",
-    "more sources absent": "欠けた資料が多い",
-    "fewer sources absent": "欠けた資料が少ない",
-}
 _INK = {"criteria": "#777777", "logistic": "#1b6ca8", "ebm": "#b3541e", "boosting": "#8a6fb0", "blend": "#2e7d4f"}
-
-
-def group_name(row: Group) -> str:
-    """A group in Japanese, e.g. 性別：女."""
-    return f"{KINDS.get(row.kind, row.kind)}：{NAMES.get(row.name, row.name)}"
 
 
 def source_name(source: str) -> str:
@@ -79,7 +59,7 @@ def model_card(found: Finding, pictures: Mapping[str, bytes]) -> str:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    features = load_features()
+    features = dict(found.features)
     important = sorted(
         (
             ("×".join(features[name].label_ja for name in term.features), term.importance * found.model.slope)
@@ -127,6 +107,7 @@ def figures(
     probabilities: Mapping[str, Floats],
     chosen: str,
     model: AdditiveModel,
+    features: Mapping[str, Feature],
     groups: Sequence[Group],
     months: Sequence[Mapping[str, Any]],
 ) -> dict[str, bytes]:
@@ -140,7 +121,7 @@ def figures(
             (7.0, 0.9 + 0.28 * max(sum(row.recall is not None for row in groups), 2)),
         ),
         "months": _draw(lambda axis: _months(axis, months)),
-        "shape_functions": _shapes(model, load_features()),
+        "shape_functions": _shapes(model, features),
     }
 
 

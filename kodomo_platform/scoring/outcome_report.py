@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 
 from kodomo_platform.scoring.evaluation import SMALL
-from kodomo_platform.scoring.outcomes import by_month, report, retirement_proposals
+from kodomo_platform.scoring.groups import group_name
+from kodomo_platform.scoring.outcomes import by_month, groups_by_theme, report, retirement_proposals
 from kodomo_platform.scoring.themes import load_themes
 
 TEMPLATE = Path(__file__).with_name("outcome_report.ja.html.j2")
@@ -28,7 +29,7 @@ def write_outcome_report(con: duckdb.DuckDBPyConnection, code: str, name: str, t
     from kodomo_platform.catalog import load_catalog
 
     rows, months, themes = report(con, code, today), by_month(con, code, today), load_themes()
-    proposals = retirement_proposals(con, code, today)
+    proposals, groups = retirement_proposals(con, code, today), groups_by_theme(con, code, today)
     codes = load_catalog().items["welfare.support.override_reason"].codes or {}
     shown = []
     for key in dict.fromkeys(row.theme for row in rows):
@@ -41,6 +42,7 @@ def write_outcome_report(con: duckdb.DuckDBPyConnection, code: str, name: str, t
                 "rows": [row for row in rows if row.theme == key],
                 "months": mine,
                 "most": max((row.support_started for row in mine), default=0),
+                "groups": groups.get(key, []),
                 "proposals": [row for row in proposals if row.theme == key],
             }
         )
@@ -54,6 +56,7 @@ def write_outcome_report(con: duckdb.DuckDBPyConnection, code: str, name: str, t
             themes=shown,
             smallest=SMALL,
             seen=SEEN,
+            group_name=group_name,
             reasons={key: label.ja for key, label in codes.items()},
         )
     )

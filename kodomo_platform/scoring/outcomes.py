@@ -8,19 +8,25 @@ retires (`review`). The page for people is `outcome_report`.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 
 from kodomo_platform import operations
 from kodomo_platform.scoring import artifacts
-from kodomo_platform.scoring.candidates import measures
+from kodomo_platform.scoring.additive import Floats
+from kodomo_platform.scoring.candidates import Ints, measures
 from kodomo_platform.scoring.changes import published_scores
-from kodomo_platform.scoring.evaluation import DRIFT, SMALL, group_counts, judge_groups, stability_index
+from kodomo_platform.scoring.conformal import ERROR
+from kodomo_platform.scoring.evaluation import DRIFT, SMALL, Group, group_counts, judge_groups, stability_index
+from kodomo_platform.scoring.groups import areas, group_name, kinds, postal_towns
 from kodomo_platform.scoring.scores import load_cohort
-from kodomo_platform.scoring.themes import Theme, load_themes
+from kodomo_platform.scoring.themes import Theme, load_features, load_themes
 from kodomo_platform.warehouse import table_exists
 
 _SUPPORT = "staging.stg_welfare__support"
@@ -316,7 +322,7 @@ def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.da
             out.append(Proposal(theme.key, version, ja, en))
 
         known = use.model.facts.get("score_reference")
-        cohort = load_cohort(con, theme, as_of)
+        cohort = load_cohort(con, theme, load_features(), as_of)
         if isinstance(known, dict) and len(cohort.child_ids) >= 50:
             index = stability_index(known["edges"], known["shares"], use.model.logits(cohort.values))
             if index > DRIFT:
@@ -335,45 +341,112 @@ def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.da
                     f"新しい結果でのリフト {lift:.2f} が下限 {theme.floor.lift_at_capacity} を下回ります",
                     f"lift on fresh outcomes {lift:.2f} is below the floor of {theme.floor.lift_at_capacity}",
                 )
-        if outcomes >= max(SMALL, theme.floor.outcomes):
-            for ja, en in _fresh_faults(con, code, theme, [row.as_of_date for row in mine]):
-                propose(ja, en)
+        if outcomes >= SMALL:
+            fresh = fresh_scores(con, code, theme, [row.as_of_date for row in mine])
+            if outcomes >= theme.floor.outcomes:
+                for ja, en in _floor_faults(theme, fresh):
+                    propose(ja, en)
+            for group in fresh_groups(fresh):
+                if group.biased:
+                    propose(
+                        f"新しい結果で{group_name(group)}に差があります：{group.verdict}",
+                        f"fresh outcomes, {group.kind} {group.name}: {group.verdict_en}",
+                    )
         if alerts >= SMALL and sum(row.alerts_assessed for row in mine) < 0.1 * alerts:
             propose("アラートの9割以上が、誰にも確認されていません", "nine in ten alerts were never looked at")
     return out
 
 
-def _fresh_faults(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates: list[str]) -> list[tuple[str, str]]:
-    """What fresh outcomes say against the scores of ``dates``: floor broken, or a group served worse for certain."""
+@dataclass(frozen=True)
+class Fresh:
+    """Published scores whose horizon has passed, and what came of them: one row per child and date."""
+
+    y: Ints
+    score: Floats
+    alert: npt.NDArray[np.bool_]
+    unlike_outcome: npt.NDArray[np.bool_]  # the score alone was called unlike the outcome
+    household: npt.NDArray[Any]
+    kinds: dict[str, npt.NDArray[Any]]
+
+
+def fresh_scores(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates: Sequence[str]) -> Fresh:
+    """The scores of ``dates`` as last published, with outcomes since; groups by what was known of the child at the date."""
+    files = [str(path) for path in published_scores(code)]
     rows = con.execute(
         """
-        select
-            s.child_id, s.score, s.alert, any_value(c.household_id) as household, any_value(c.sex) as sex,
-            bool_or(o.child_id is not null) as outcome
-        from (
+        with shown as (
             select * from read_parquet($files, filename = true)
             where theme = $theme and list_contains($dates, as_of_date::varchar)
             qualify row_number() over (partition by child_id, as_of_date order by filename desc) = 1
-        ) as s
-        left join marts.mart_child as c on s.child_id = c.child_id
-        left join marts.mart_outcome as o
-            on s.child_id = o.child_id and o.theme = s.theme and o.outcome_date > s.as_of_date
-            and o.outcome_date <= s.as_of_date + to_months($months::int)
-        group by s.child_id, s.as_of_date, s.score, s.alert
+        ),
+        about as (
+            select child_id, as_of_date, household_id, sex, age_years, single_parent, siblings_count
+            from read_parquet($features, filename = true, union_by_name = true)
+            where list_contains($dates, as_of_date::varchar)
+            qualify row_number() over (partition by child_id, as_of_date order by filename desc) = 1
+        )
+        select
+            s.child_id, s.score, s.alert, contains(s.reasons, '"says":"like_no_outcome"') as unlike_outcome,
+            coalesce(a.household_id, s.child_id) as household, a.sex, a.age_years, a.single_parent, a.siblings_count,
+            exists (
+                select 1 from marts.mart_outcome as o
+                where o.child_id = s.child_id and o.theme = s.theme and o.outcome_date > s.as_of_date
+                    and o.outcome_date <= s.as_of_date + to_months($months::int)
+            ) as outcome
+        from shown as s
+        left join about as a on s.child_id = a.child_id and s.as_of_date = a.as_of_date
         order by s.as_of_date, s.child_id
         """,
         {
-            "files": [str(path) for path in published_scores(code)],
+            "files": files,
+            # of the same snapshots: the warehouse holds the features of the newest date alone
+            "features": [str(Path(file).with_name("child_features.parquet")) for file in files],
             "theme": theme.key,
-            "dates": dates,
+            "dates": list(dates),
             "months": theme.horizon_months,
         },
     ).fetchnumpy()
-    y, score = rows["outcome"].astype(np.int64), np.asarray(rows["score"], dtype=float)
-    if not 0 < y.sum() < len(y):
+    y = np.asarray(rows["outcome"]).astype(np.int64)
+    age, single, siblings = (_numbers(rows[name]) for name in ("age_years", "single_parent", "siblings_count"))
+    groups = kinds(rows["sex"], age, single, siblings)
+    groups["area"] = areas(postal_towns(con, np.asarray(rows["child_id"])), y)
+    return Fresh(
+        y,
+        _numbers(rows["score"]),
+        np.asarray(rows["alert"]).astype(bool),
+        np.asarray(rows["unlike_outcome"]).astype(bool),
+        np.asarray(rows["household"]).astype(str),
+        groups,
+    )
+
+
+def _numbers(column: Any) -> Floats:
+    return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan), dtype=np.float64)
+
+
+def fresh_groups(fresh: Fresh) -> list[Group]:
+    """Each group against the others of its kind, those too small for a number hidden; none while nothing came true."""
+    if not 0 < fresh.y.sum() < len(fresh.y):
+        return []
+    return judge_groups(group_counts(fresh.kinds, fresh.y, fresh.score, fresh.household, fresh.alert))
+
+
+def groups_by_theme(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> dict[str, list[Group]]:
+    """The groups of every theme over all published dates whose horizon has passed, whichever model scored them."""
+    themes = load_themes()
+    dates: dict[str, list[str]] = {}
+    for row in report(con, code, today):
+        if row.horizon_passed:
+            dates.setdefault(row.theme, []).append(row.as_of_date)
+    return {key: fresh_groups(fresh_scores(con, code, themes[key], found)) for key, found in dates.items()}
+
+
+def _floor_faults(theme: Theme, fresh: Fresh) -> list[tuple[str, str]]:
+    """What fresh outcomes say against the floor that was fixed beforehand, and against what the scores promised."""
+    if not 0 < fresh.y.sum() < len(fresh.y):
         return []
     out = []
-    measured = measures(y, score)
+    measured = measures(fresh.y, fresh.score)
     if measured["auc"] < theme.floor.auc:
         out.append(
             (
@@ -388,14 +461,14 @@ def _fresh_faults(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates
                 f"calibration error on fresh outcomes {measured['ece']:.3f} is above {theme.floor.calibration_error}",
             )
         )
-    household = np.where(np.ma.getmaskarray(rows["household"]), rows["child_id"], np.ma.filled(rows["household"], ""))
-    sex = np.ma.filled(rows["sex"], "unknown").astype(str)
-    for group in judge_groups(group_counts({"sex": sex}, y, score, household.astype(str), rows["alert"].astype(bool))):
-        if group.biased:
-            out.append(
-                (
-                    f"新しい結果で集団 {group.kind}={group.name} に差があります：{group.verdict}",
-                    f"fresh outcomes show a gap for {group.kind}={group.name}",
-                )
+    came = fresh.y == 1
+    wrong = int(fresh.unlike_outcome[came].sum())
+    if _wilson(wrong, int(came.sum()))[0] > ERROR:
+        share = wrong / int(came.sum())
+        out.append(
+            (
+                f"結果があった子どもの{share:.0%}に「結果があった子どもの9割より低い」と示していました（約束は1割まで）",
+                f"{share:.0%} of the children with the outcome had been called unlike it (promised: at most {ERROR:.0%})",
             )
+        )
     return out

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from kodomo_platform.errors import ScoringError
+from kodomo_platform.model_registry import experiment_id, mlflow_client, register
 from kodomo_platform.scoring import artifacts
 from kodomo_platform.scoring.additive import AdditiveModel, Floats
 from kodomo_platform.scoring.candidates import Ints
 from kodomo_platform.scoring.evaluation import Evaluation
 from kodomo_platform.scoring.expert_cases import Verdict
 from kodomo_platform.scoring.model_card import figures, model_card
-from kodomo_platform.scoring.themes import Theme, load_features
-from kodomo_platform.settings import get_settings
+from kodomo_platform.scoring.themes import Feature, Theme
 
 # MLflow cuts a dataset's digest here; the whole SHA-256 stands in the tag and in the dataset's source.
 _DIGEST = 36
@@ -37,6 +37,7 @@ class Finding:
 
     municipality: str
     theme: Theme
+    features: Mapping[str, Feature]
     as_of: dt.date
     dagster_run_id: str
     code_version: str
@@ -77,16 +78,6 @@ def registered_name(code: str, theme: str) -> str:
     return f"{code}-{theme}"
 
 
-def mlflow_client() -> Any:
-    """A client of the tracking server or database of the settings."""
-    import mlflow
-
-    settings = get_settings()
-    settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    return mlflow.MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
-
-
 def case_measures(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """How a candidate stood up to the written cases, under the names they have in MLflow."""
     return {
@@ -105,7 +96,7 @@ def record(found: Finding) -> Recorded:
     tags = _tags(found, sha256)
     try:
         client = mlflow_client()
-        experiment = _experiment(client, f"{found.municipality}/{found.theme.key}")
+        experiment = experiment_id(client, f"{found.municipality}/{found.theme.key}")
         parent = client.create_run(experiment, run_name=f"{found.theme.key} {found.as_of}", tags=tags)
         run_id = str(parent.info.run_id)
         _log(
@@ -122,18 +113,13 @@ def record(found: Finding) -> Recorded:
             _artifacts(Path(folder), path, run_id, found)
             client.log_artifacts(run_id, folder)
         client.set_terminated(run_id)
-        name = registered_name(found.municipality, found.theme.key)
-        try:
-            client.get_registered_model(name)
-        except Exception:
-            client.create_registered_model(name, tags={"municipality": found.municipality, "theme": found.theme.key})
-        version = client.create_model_version(
-            name,
-            source=f"{parent.info.artifact_uri}/model",
-            run_id=run_id,
-            tags={"artifact_sha256": sha256, "candidate": found.chosen, "floor": tags["floor"]},
+        version = register(
+            client,
+            registered_name(found.municipality, found.theme.key),
+            parent,
+            {"municipality": found.municipality, "theme": found.theme.key},
+            {"artifact_sha256": sha256, "candidate": found.chosen, "floor": tags["floor"]},
         )
-        client.set_registered_model_alias(name, "challenger", version.version)
     except ScoringError:
         raise
     except Exception as error:
@@ -142,7 +128,7 @@ def record(found: Finding) -> Recorded:
             where=f"municipality {found.municipality}, theme {found.theme.key}",
             action="see that the MLflow server or database can be reached; scoring goes on with the approved model",
         ) from error
-    return Recorded(run_id, str(version.version), sha256)
+    return Recorded(run_id, version, sha256)
 
 
 def _tags(found: Finding, sha256: str) -> dict[str, str]:
@@ -155,7 +141,7 @@ def _tags(found: Finding, sha256: str) -> dict[str, str]:
         "dataset_sha256": found.dataset_sha256,
         "snapshot": found.snapshot,
         "artifact_sha256": sha256,
-        "feature_hash": found.theme.feature_hash(load_features()),
+        "feature_hash": found.theme.feature_hash(dict(found.features)),
         "criteria_hash": found.theme.criteria_hash,
         "chosen": found.chosen,
         "floor": "met" if not found.failures else ("broken: " + "; ".join(found.failures))[:1500],
@@ -176,22 +162,6 @@ def _parameters(found: Finding) -> dict[str, Any]:
         "first_date": min(found.dates, default=""),
         "last_date": max(found.dates, default=""),
     }
-
-
-def _experiment(client: Any, name: str) -> str:
-    """Id of the experiment, created on first use; two municipalities may ask at once."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        settings = get_settings()
-        local = settings.mlflow_tracking_uri.startswith("sqlite")
-        location = (settings.mlflow_dir / "artifacts" / name.replace("/", "-")).as_uri() if local else None
-        try:
-            return str(client.create_experiment(name, artifact_location=location))
-        except Exception:
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
 
 
 def _nested(
@@ -281,7 +251,13 @@ def _artifacts(folder: Path, model_file: Path, run_id: str, found: Finding) -> N
     (folder / "model" / "model.json").write_bytes(model_file.read_bytes())
     _describe_model(folder / "model", run_id, found)
     pictures = figures(
-        found.y, found.probabilities, found.chosen, found.model, found.evaluation.groups, found.evaluation.months
+        found.y,
+        found.probabilities,
+        found.chosen,
+        found.model,
+        found.features,
+        found.evaluation.groups,
+        found.evaluation.months,
     )
     for name, picture in pictures.items():
         (folder / f"{name}.svg").write_bytes(picture)

@@ -7,13 +7,14 @@ and the registry's aliases follow. No model approves itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from kodomo_platform import operations
 from kodomo_platform.errors import ScoringError
+from kodomo_platform.model_registry import follow, registered_versions
 from kodomo_platform.scoring import artifacts
 from kodomo_platform.scoring.additive import read_model
-from kodomo_platform.scoring.recording import mlflow_client, registered_name
+from kodomo_platform.scoring.evaluation import Group, judge_groups, pooled
+from kodomo_platform.scoring.recording import registered_name
 from kodomo_platform.scoring.themes import load_themes
 
 
@@ -42,42 +43,29 @@ def versions(code: str, theme: str) -> list[Version]:
 
     Raises ScoringError when MLflow cannot be reached: that is not the same as nothing trained.
     """
-    from mlflow.exceptions import MlflowException
-
-    client = mlflow_client()
-    name = registered_name(code, theme)
     try:
-        registered = client.get_registered_model(name)
-        found = client.search_model_versions(f"name = '{name}'")
+        found = registered_versions(registered_name(code, theme))
     except Exception as error:
-        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return []
         raise ScoringError(
             f"MLflow cannot be asked for the trained versions ({type(error).__name__})",
             where=f"municipality {code}, theme {theme}",
             action="start the MLflow server (kodomo ui) or mend KODOMO_MLFLOW_TRACKING_URI; scoring goes on meanwhile",
         ) from error
-    aliases: dict[str, list[str]] = {}
-    for alias, version in dict(registered.aliases or {}).items():
-        aliases.setdefault(str(version), []).append(alias)
-    out = []
-    for row in found:
-        run = client.get_run(row.run_id)
-        out.append(
-            Version(
-                code,
-                theme,
-                str(row.version),
-                row.tags.get("candidate", ""),
-                row.run_id,
-                row.tags.get("artifact_sha256", ""),
-                row.tags.get("floor", ""),
-                tuple(sorted(aliases.get(str(row.version), []))),
-                dict(run.data.metrics),
-                run.data.tags.get("as_of_date", ""),
-            )
+    return [
+        Version(
+            code,
+            theme,
+            row.version,
+            row.tags.get("candidate", ""),
+            row.run_id,
+            row.tags.get("artifact_sha256", ""),
+            row.tags.get("floor", ""),
+            row.aliases,
+            row.metrics,
+            row.run_tags.get("as_of_date", ""),
         )
-    return sorted(out, key=lambda version: -int(version.version))
+        for row in found
+    ]
 
 
 def _find(code: str, theme: str, version: str | None) -> Version:
@@ -104,6 +92,31 @@ def review(code: str, theme: str) -> tuple[Version | None, Version | None]:
     return champion, challenger
 
 
+@dataclass(frozen=True)
+class Fairness:
+    """How groups fare under the newest training of one theme, here and added up over the municipalities of this home.
+
+    ``version``: the registered version that ``own`` is of, "" where its file is of no registered version. ``pooled`` is
+    empty with one municipality; areas are never pooled.
+    """
+
+    version: str
+    own: list[Group]
+    pooled: list[Group]
+    municipalities: list[str]
+
+
+def fairness(code: str, theme: str) -> Fairness | None:
+    """The groups of the newest training, or None while there is none: what one town cannot judge, several may."""
+    sites = artifacts.kept_counts(theme)
+    if code not in sites:
+        return None
+    own = sites[code]
+    version = next((row.version for row in versions(code, theme) if row.artifact_sha256 == own.artifact_sha256), "")
+    several = judge_groups(pooled([site.counts for site in sites.values()])) if len(sites) > 1 else []
+    return Fairness(version, judge_groups(own.counts), several, sorted(sites))
+
+
 def approve(
     code: str, theme: str, version: str | None = None, *, by: str, reason: str, below_floor: bool = False
 ) -> operations.Approval:
@@ -125,7 +138,7 @@ def approve(
     approval = operations.approve_model(
         code, theme, row.candidate, row.version, row.run_id, row.artifact_sha256, by, reason
     )
-    _alias(code, theme, "champion", row.version)
+    follow(registered_name(code, theme), "champion", row.version)
     return approval
 
 
@@ -153,18 +166,5 @@ def reject(code: str, theme: str, version: str | None = None, *, by: str, reason
 def retire(code: str, theme: str, *, by: str, reason: str) -> operations.Approval:
     """Take the approved version out of use: from now on the criteria score alone."""
     approval = operations.retire_model(code, theme, by, reason)
-    _alias(code, theme, "champion", None)
+    follow(registered_name(code, theme), "champion", None)
     return approval
-
-
-def _alias(code: str, theme: str, alias: str, version: str | None) -> None:
-    """Follow the decision in the registry. The operations database decides; a registry out of reach changes nothing."""
-    client: Any = mlflow_client()
-    name = registered_name(code, theme)
-    try:
-        if version is None:
-            client.delete_registered_model_alias(name, alias)
-        else:
-            client.set_registered_model_alias(name, alias, version)
-    except Exception:
-        return

@@ -194,7 +194,7 @@ def _score_theme(
     mlflow_run_id = use.run_id if use is not None else None
     note = use.note if use is not None else "no model is approved: the criteria score alone"
     unwanted = left_out(municipality, theme, features)
-    cohort = load_cohort(con, theme, as_of)
+    cohort = load_cohort(con, theme, features, as_of)
     for name in unwanted.intersection(
         cohort.values
     ):  # as if the municipality did not hold it, in criteria and model alike
@@ -356,17 +356,19 @@ def population_condition(theme: Theme) -> str:
 
 
 def load_cohort(
-    con: duckdb.DuckDBPyConnection, theme: Theme, as_of: dt.date, table: str = "marts.mart_child_features"
+    con: duckdb.DuckDBPyConnection,
+    theme: Theme,
+    features: Mapping[str, Feature],
+    as_of: dt.date,
 ) -> Cohort:
     """The theme's children at ``as_of``, in the order of their ids."""
-    features = load_features()
     beside = {str(features[name].beside) for name in theme.features if features[name].beside is not None}
     names = sorted({*theme.features, *beside, "days_since_seen"})
     status = ", ".join(
         f"list_position({list(STATUSES)!r}, {name}__status)::tinyint as {name}__status" for name in names
     )
     data = con.execute(
-        f"select child_id, {', '.join(names)}, {status} from {table} "
+        f"select child_id, {', '.join(names)}, {status} from marts.mart_child_features "
         f"where as_of_date = ? and {population_condition(theme)} order by child_id",
         [as_of],
     ).fetchnumpy()

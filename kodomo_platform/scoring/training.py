@@ -33,14 +33,13 @@ from kodomo_platform.scoring.candidates import (
     masked,
     measures,
 )
-from kodomo_platform.scoring.conformal import limits
+from kodomo_platform.scoring.conformal import coverage, limits
 from kodomo_platform.scoring.evaluation import (
     AT_CAPACITY,
     DRIFT,
     SMALL,
     WATCHED,
     Evaluation,
-    areas,
     by_month,
     group_counts,
     intervals,
@@ -55,6 +54,7 @@ from kodomo_platform.scoring.evaluation import (
     what_each_source_adds,
 )
 from kodomo_platform.scoring.expert_cases import Verdict, judge, judge_model
+from kodomo_platform.scoring.groups import areas, kinds, postal_towns
 from kodomo_platform.scoring.recording import Finding, case_measures, record
 from kodomo_platform.scoring.scores import left_out, load_cohort, population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
@@ -193,10 +193,14 @@ def train_theme(
     keep_counts(municipality.code, chosen_theme.key, model.sha256, counts)
     evaluation = _evaluate(data, test, y, held_out, probabilities, chosen, capacity, dates, spread[chosen])
     evaluation.groups = judge_groups(counts)
+    evaluation.certainty = coverage(held_out[chosen][test], y, folds_by_group(group, y, FOLDS, SEED))
     sites = kept_counts(chosen_theme.key)
     if len(sites) > 1:
-        evaluation.pooled, evaluation.pooled_over = judge_groups(pooled(list(sites.values()))), sorted(sites)
-    evaluation.drift = _drift(con, chosen_theme, model, as_of)
+        evaluation.pooled, evaluation.pooled_over = (
+            judge_groups(pooled([site.counts for site in sites.values()])),
+            sorted(sites),
+        )
+    evaluation.drift = _drift(con, chosen_theme, features, model, as_of)
     failures = _floor(chosen_theme, results[chosen], complete, without)
     if results[chosen]["auc"] < results["criteria"]["auc"]:
         failures.append(f"判定基準だけ（AUC {results['criteria']['auc']:.3f}）に及ばない")
@@ -213,6 +217,7 @@ def train_theme(
         Finding(
             municipality=municipality.code,
             theme=chosen_theme,
+            features=features,
             as_of=as_of,
             dagster_run_id=run_id,
             code_version=code_version,
@@ -424,33 +429,11 @@ def load_training(
     )
     age, single, siblings = (_floats(data[name]) for name in ("_age", "_single", "_siblings"))
     absent = np.column_stack([np.isnan(x[:, columns]).all(axis=1) for columns in blocks.values()]).mean(axis=1)
-    kinds: dict[str, npt.NDArray[Any]] = {
-        "sex": np.ma.filled(data["sex"], "unknown").astype(str),
-        "household": np.select(
-            [single > 0, siblings >= 2, np.isnan(single)], ["single parent", "several siblings", "unknown"], "other"
-        ),
-        "age": np.select([np.isnan(age), age < 6, age < 12, age < 15], ["unknown", "0-5", "6-11", "12-14"], "15-18"),
-        "absence": np.where(absent > np.median(absent), "more sources absent", "fewer sources absent"),
-    }
+    groups = kinds(data["sex"], age, single, siblings)
+    groups["absence"] = np.where(absent > np.median(absent), "more sources absent", "fewer sources absent")
     watched = {name: _floats(data[f"watched__{name}"]) for name in WATCHED}
     child = np.asarray(data["child_id"])
-    return TrainingData(table, days, child, kinds, _postal(con, child), watched, test, digest.hexdigest())
-
-
-def _postal(con: duckdb.DuckDBPyConnection, child: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Seven digits of each row's postal town, "" where unknown or where the address is protected (支援措置).
-
-    Only to compare areas: it is no feature and leaves here as groups of at least ten outcomes.
-    """
-    known: dict[str, str] = {}
-    if table_exists(con, "marts.mart_child"):
-        known = dict(
-            con.execute(
-                "select child_id, postal_code from marts.mart_child "
-                "where regexp_full_match(postal_code, '[0-9]{7}') and protection_measure is distinct from 'active'"
-            ).fetchall()
-        )
-    return np.array([known.get(str(who), "") for who in child], dtype=object)
+    return TrainingData(table, days, child, groups, postal_towns(con, child), watched, test, digest.hexdigest())
 
 
 def _floats(column: Any) -> Floats:
@@ -553,12 +536,15 @@ def _evaluate(
             {name: values[test] for name, values in data.watched.items()},
         ),
         next_school_year=following,
+        certainty={},
     )
 
 
-def _drift(con: duckdb.DuckDBPyConnection, theme: Theme, model: AdditiveModel, as_of: dt.date) -> float | None:
+def _drift(
+    con: duckdb.DuckDBPyConnection, theme: Theme, features: Mapping[str, Feature], model: AdditiveModel, as_of: dt.date
+) -> float | None:
     """Stability index of the scores of the children to be scored at ``as_of`` against those learned from."""
-    cohort = load_cohort(con, theme, as_of)
+    cohort = load_cohort(con, theme, features, as_of)
     known = model.facts.get("score_reference")
     if len(cohort.child_ids) < 50 or not isinstance(known, dict):
         return None

@@ -141,10 +141,12 @@ def _marts(children: int, dates: list[dt.date], scored: int, theme: Any) -> Any:
     create_schemas(con)
     con.execute("create table cfg.as_of (as_of_date date, purpose varchar)")
     con.execute("insert into cfg.as_of values (?, 'score')", [AS_OF])
-    # those watched are columns of the marts whether or not the theme uses them
+    # those watched or told in brackets are columns of the marts whether or not the theme uses them
+    from kodomo_platform.scoring import load_features
     from kodomo_platform.scoring.evaluation import WATCHED
 
-    names = sorted({*theme.features, *WATCHED})
+    beside = {feature.beside for feature in load_features().values() if feature.beside is not None}
+    names = sorted({*theme.features, *WATCHED, *beside})
     need = _make(con, children, dates, names, "mart_training_features")
     _make(con, scored, [AS_OF], names, "mart_child_features", seed=1)
     _outcomes(con, need, theme.key)

@@ -197,7 +197,7 @@ def test_a_whole_source_absent_this_month_is_said_for_all_and_for_each(con: duck
     after = score(con, town(theme.key), AS_OF, "run-2", "abc").themes[0]
     assert "absent for every child this time: education.attendance" in after.note
     rows = con.execute("select reasons, determinable, undetermined_reason from marts.risk_scores").fetchall()
-    assert len(rows) == len(load_cohort(con, theme, AS_OF).child_ids) == before.children
+    assert len(rows) == len(load_cohort(con, theme, load_features(), AS_OF).child_ids) == before.children
     for reasons, determinable, why in rows:
         absent = next(e for e in json.loads(reasons) if e["item"] == "absent_inputs")
         assert absent["absent"]["education.attendance"] == "not_linked"
@@ -219,7 +219,8 @@ def test_alerts_stay_within_capacity(con: duckdb.DuckDBPyConnection) -> None:
 def published(con: duckdb.DuckDBPyConnection, home: Path, date: str) -> None:
     folder = home / "published" / "112241" / date / "snapshot1"
     folder.mkdir(parents=True)
-    con.execute(f"copy (select * from marts.risk_scores) to '{folder / 'risk_scores.parquet'}' (format parquet)")
+    for name, table in (("risk_scores", "risk_scores"), ("child_features", "mart_child_features")):
+        con.execute(f"copy (select * from marts.{table}) to '{folder / name}.parquet' (format parquet)")
 
 
 def test_reasons_say_what_changed_since_the_last_score(con: duckdb.DuckDBPyConnection, home: Path) -> None:
@@ -384,23 +385,17 @@ def test_the_published_list_is_shown_as_the_town_decided(con: duckdb.DuckDBPyCon
     assert "this does not mean" in everyone
 
 
-@pytest.mark.parametrize(
-    ("condition", "expected"),
-    [
-        # need came where the score was lowest
-        ("s.rank > (select max(rank) from marts.risk_scores) - 60", "AUC"),
-        # among the listed it came true for boys alone, among the others for girls alone
-        ("(s.rank <= 60 and c.sex = 'male') or (s.rank between 61 and 120 and c.sex = 'female')", "集団 sex="),
-    ],
-)
-def test_fresh_outcomes_that_break_the_floor_propose_to_retire(home: Path, condition: str, expected: str) -> None:
+def fresh_town(home: Path, condition: str) -> Any:
+    """A town whose published list of January was judged by outcomes since: those of ``condition`` over s, f and c."""
     from kodomo_platform import operations
     from kodomo_platform.scoring import artifacts
     from kodomo_platform.scoring.additive import criteria_model
-    from kodomo_platform.scoring.outcomes import retirement_proposals
 
     con = connect(":memory:")
     make_marts(con, 400, [])
+    con.execute(
+        "update marts.mart_child_features set single_parent = (hash(household_id) % 3 = 0)::int, siblings_count = 1"
+    )
     operations.migrate()
     _, sha256 = artifacts.keep("112241", criteria_model(load_themes()["school_refusal"]))
     operations.approve_model("112241", "school_refusal", "criteria", "1", "run", sha256, "reviewer", "a test")
@@ -411,17 +406,81 @@ def test_fresh_outcomes_that_break_the_floor_propose_to_retire(home: Path, condi
     score(con, town("school_refusal", capacity=60), dt.date(2026, 1, 1), "run-1", "abc")
     published(con, home, "2026-01-01")
     con.execute(
-        "create or replace table marts.mart_child as select distinct child_id, household_id, sex, '' as postal_code, "
+        "create or replace table marts.mart_child as select distinct child_id, household_id, sex, "
+        "'335000' || (1 + hash(household_id) % 2)::varchar as postal_code, "
         "'none' as protection_measure from marts.mart_child_features"
     )
     con.execute(
         "create or replace table marts.mart_outcome as select s.child_id, 'school_refusal' as theme, "
         "date '2026-03-01' as outcome_date, 'x' as source from marts.risk_scores as s "
+        "inner join marts.mart_child_features as f on s.child_id = f.child_id and s.as_of_date = f.as_of_date "
         f"inner join marts.mart_child as c on s.child_id = c.child_id where {condition}"
     )
+    # the warehouse keeps the newest date alone: who the children were then stands in the snapshot
+    con.execute("delete from marts.mart_child_features where as_of_date = date '2026-01-01'")
+    return con
+
+
+def listed_for(group: str) -> str:
+    """Among the listed it came true for ``group`` alone, among the others for all but those."""
+    return f"(s.rank <= 60 and {group}) or (s.rank between 61 and 120 and not ({group}))"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        # need came where the score was lowest
+        ("s.rank > (select max(rank) from marts.risk_scores) - 60", "AUC"),
+        (listed_for("f.sex = 'male'"), "性別：男に差があります"),
+        (listed_for("f.age_years < 12"), "年齢：6～11歳に差があります"),
+        (listed_for("f.single_parent > 0"), "世帯：ひとり親に差があります"),
+        (listed_for("c.postal_code = '3350001'"), "地域（郵便番号）：335-0001に差があります"),
+    ],
+)
+def test_fresh_outcomes_that_break_the_floor_propose_to_retire(home: Path, condition: str, expected: str) -> None:
+    from kodomo_platform import operations
+    from kodomo_platform.scoring.outcome_report import write_outcome_report
+    from kodomo_platform.scoring.outcomes import retirement_proposals
+
+    con = fresh_town(home, condition)
     proposals = retirement_proposals(con, "112241", AS_OF)
     assert [row for row in proposals if expected in row.reason_ja], proposals
+    assert "集団ごとの違い" in write_outcome_report(con, "112241", "戸田市", AS_OF, home / "r.html").read_text("utf-8")
     assert operations.approved_model("112241", "school_refusal") is not None  # it proposes, and does not act
+    con.close()
+    operations.close()
+
+
+def test_groups_of_few_fresh_outcomes_are_hidden_and_propose_nothing(home: Path) -> None:
+    from kodomo_platform import operations
+    from kodomo_platform.scoring.outcomes import groups_by_theme, retirement_proposals
+
+    # sixteen outcomes: nine of boys, all listed, and seven of girls, none listed
+    con = fresh_town(
+        home,
+        "s.child_id in (select child_id from marts.risk_scores where alert and child_id in "
+        "(select child_id from marts.mart_child where sex = 'male') order by rank limit 9) or s.child_id in "
+        "(select child_id from marts.risk_scores where rank > 200 and child_id in "
+        "(select child_id from marts.mart_child where sex = 'female') order by rank limit 7)",
+    )
+    groups = groups_by_theme(con, "112241", AS_OF)["school_refusal"]
+    assert {row.kind for row in groups} == {"sex", "age", "household", "area"}
+    sexes = [row for row in groups if row.kind == "sex"]
+    assert len(sexes) == 2
+    for row in sexes:
+        assert (row.outcomes, row.flagged_share, row.precision, row.recall, row.biased) == (
+            None,
+            None,
+            None,
+            None,
+            False,
+        )
+        assert not row.judged
+        assert "判断できません" in row.verdict
+        assert "cannot be judged" in row.verdict_en
+    assert not [row for row in retirement_proposals(con, "112241", AS_OF) if "性別" in row.reason_ja]
+    # before the horizon has passed nothing is said of any group
+    assert groups_by_theme(con, "112241", dt.date(2026, 3, 1)) == {}
     con.close()
     operations.close()
 

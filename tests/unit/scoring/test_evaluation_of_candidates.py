@@ -13,7 +13,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from kodomo_platform.scoring.artifacts import keep_counts, kept_counts
 from kodomo_platform.scoring.evaluation import (
     SMALL,
-    areas,
     by_month,
     group_counts,
     household_weights,
@@ -22,6 +21,7 @@ from kodomo_platform.scoring.evaluation import (
     pooled,
     top,
 )
+from kodomo_platform.scoring.groups import areas
 from kodomo_platform.scoring.model_card import figures
 
 
@@ -84,7 +84,7 @@ def test_a_gap_that_no_town_can_see_alone_is_seen_over_all(home: object) -> None
             {"sex": sex, "area": np.full(160, "335-0001")}, y, probability, household, top(probability, 26)
         )
         keep_counts(f"{n:05d}0", "abuse", "0" * 64, counts)
-    sites = kept_counts("abuse")
+    sites = {code: kept.counts for code, kept in kept_counts("abuse").items()}
     assert len(sites) == 12
     alone = [row for site in sites.values() for row in judge_groups(site) if row.name == "female"]
     assert sum(row.biased for row in alone) <= 3  # of twelve towns, most cannot say
@@ -125,7 +125,7 @@ def test_a_month_of_few_outcomes_is_not_shown() -> None:
 
 
 def test_figures_are_drawings_whose_text_stays_text() -> None:
-    from kodomo_platform.scoring import load_themes
+    from kodomo_platform.scoring import load_features, load_themes
     from kodomo_platform.scoring.additive import criteria_model
 
     y, probability, household, sex = _town(400, 5)
@@ -133,7 +133,7 @@ def test_figures_are_drawings_whose_text_stays_text() -> None:
     groups = judge_groups(group_counts({"sex": sex}, y, probability, household, top(probability, 60)))
     months = by_month(np.repeat(np.array(["2026-02-01"], dtype="datetime64[D]"), 400), y, probability, household, 60)
     both = {"criteria": probability, "ebm": probability}
-    first, again = (figures(y, both, "ebm", model, groups, months) for _ in range(2))
+    first, again = (figures(y, both, "ebm", model, load_features(), groups, months) for _ in range(2))
     assert first == again
     assert set(first) == {"precision_recall", "calibration", "capacity", "fairness", "months", "shape_functions"}
     for picture in first.values():
@@ -142,4 +142,4 @@ def test_figures_are_drawings_whose_text_stays_text() -> None:
     assert "定員での適合率" in first["months"].decode()
     # nothing to show is said, not drawn as if it were nought
     hidden = [dataclasses.replace(row, recall=None) for row in groups]
-    assert "示せません" in figures(y, both, "ebm", model, hidden, [])["fairness"].decode()
+    assert "示せません" in figures(y, both, "ebm", model, load_features(), hidden, [])["fairness"].decode()
