@@ -37,6 +37,8 @@ _ROWS_MEASURED = 25_000
 # More rows than this do not make a fold's model better; whole groups are left out of training, never of measuring.
 _ROWS_LEARNED = 60_000
 MEASURES = ("auc", "average_precision", "brier", "ece")
+# Below so many rows with (or without) the outcome the figures say more about chance than about the candidates.
+_OUTCOMES_TO_COMPARE = 20
 # A single column that ranks the rows this well was most likely written after the outcome.
 _LEAK = 0.98
 # The chosen candidate ranks no worse than this below the best whose reasons add up.
@@ -112,6 +114,8 @@ def bench(
         raise UsageError(
             f"no column named {', '.join(unknown)}", where=file.name, expected=f"one of {', '.join(columns)}"
         )
+    if twice := [name for name in (target, group, time) if name and f"{name} (2)" in columns]:
+        raise UsageError(f"column {twice[0]} stands twice: which one is meant?", where=file.name)
     if target in {name for names in blocks.values() for name in names} or target in exclude or target in (group, time):
         raise UsageError(
             f"the target {target} cannot also be excluded, in a block, the group or the time", where=file.name
@@ -164,6 +168,11 @@ def bench(
         if held < parts:
             notes.append(f"{max(held, 2)} folds instead of {parts}: no more have both kinds of outcome")
             parts = max(held, 2)
+    rarer = int(min(y.sum(), len(y) - y.sum()))
+    if rarer < _OUTCOMES_TO_COMPARE:
+        warned.append(
+            f"{rarer} rows of the rarer kind are too few to tell candidates apart: the figures are mostly chance"
+        )
     warned += _leaks(table)
     report = _run(table, moments, repeats, parts, seed, file.name, notes)
     worst, ratio = _worst_block(report.candidates[report.chosen])
@@ -459,11 +468,13 @@ def _target(
     Of two values nobody named, the one that means trouble is the outcome, or the rarer one; ``notes`` says so.
     """
     kept = [n for n, value in enumerate(values) if value.lower() not in _NULLS]
+    if not kept:
+        raise ScoringError(f"column {name} holds no value: nothing can be learned", where=where)
     levels = sorted({values[n] for n in kept})
     shown = ", ".join(levels[:10]) if len(levels) <= 10 else f"one of {len(levels)} values"
     if not positive:
         folded = {level.casefold() for level in levels}
-        if len(folded) > 2 or not folded:
+        if len(folded) > 2:
             raise UsageError(
                 f"which value of {name} is the outcome?",
                 where=where,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,10 @@ def test_few_rows_get_fewer_folds_and_say_so(tmp_path: Path) -> None:
     [
         ({"target": "nowhere"}, UsageError, "no column named nowhere"),
         ({"target": "mood"}, UsageError, "which value of mood is the outcome"),
-        ({"target": "left", "positive": "卒業"}, UsageError, "no row of left has the value"),
+        ({"target": "left", "positive": "卒業"}, UsageError, "no row of left has the value 卒業"),
+        ({"target": "left", "positive": ["退学,卒業"]}, UsageError, "no row of left has the value 卒業"),
+        ({"target": "left", "positive": "退学", "blocks": {"a": ["absent", "zz"]}}, UsageError, "no column named zz"),
+        ({"target": "empty"}, ScoringError, "empty holds no value"),
         ({"target": "left", "positive": "退学", "folds": "five"}, UsageError, "folds cannot be"),
         ({"target": "left", "positive": "退学", "exclude": ["left"]}, UsageError, "cannot also be excluded"),
         ({"target": "left", "positive": "退学", "time": "town"}, ScoringError, "holds one moment"),
@@ -262,3 +267,82 @@ def test_what_nothing_else_in_the_table_says_is_told(tmp_path: Path) -> None:
     chosen = report.candidates[report.chosen]
     assert chosen["masked"]["noise"]["brier"] <= 1.15 * chosen["brier"]
     assert ["without block all" in told for told in report.warnings] == [True]
+
+
+def test_several_values_are_one_outcome_however_they_are_named(tmp_path: Path) -> None:
+    rows = [row | {"result": ["Dropout", "Enrolled", "Graduate, late"][n % 3]} for n, row in enumerate(signs(90))]
+    file = write(tmp_path / "t.csv", rows)
+    for positive in (["Dropout", "enrolled"], "Dropout, Enrolled", ["Dropout,Enrolled"]):
+        assert bench(file, "result", positive=positive, folds="1x2").outcomes == 60
+    assert bench(file, "result", positive="Graduate, late", folds="1x2").outcomes == 30
+    with pytest.raises(UsageError, match="which value of result"):
+        bench(file, "result")
+
+
+def test_a_code_for_no_value_can_be_named(tmp_path: Path) -> None:
+    rows = [row | {"third": -9 if n % 4 == 0 else row["third"]} for n, row in enumerate(signs(100))]
+    rows[5]["result"] = "-9.0"
+    file = write(tmp_path / "t.csv", rows)
+    report = bench(file, "result", positive="Fail", missing=["-9"], folds="1x2")
+    assert report.rows == 99
+    assert report.notes == ["1 rows without a target were left out"]
+    # as a number among the others it would have been the lowest of all
+    assert report.candidates != bench(file, "result", positive="Fail", folds="1x2").candidates
+
+
+@pytest.mark.parametrize("how", ["aligned", "one blank", "tabs and blanks"])
+def test_blanks_between_values(tmp_path: Path, how: str) -> None:
+    rows = [{"a sign": row["First Sign"], "b": row["third"], "left it": row["result"]} for row in signs(60)]
+    between = {"aligned": "    ", "one blank": " ", "tabs and blanks": " \t"}[how]
+    lines = [between.join(f'"{name}"' for name in rows[0])]
+    lines += [" " * (how == "aligned") + between.join(str(value) for value in row.values()) for row in rows]
+    file = tmp_path / "t.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    report = bench(file, "left it", blocks={"a": ["a sign"]}, folds="1x2")
+    assert (report.rows, report.outcomes, report.features) == (60, 15, 2)
+
+
+def test_a_column_that_stands_twice_is_told_and_used_only_as_an_input(tmp_path: Path) -> None:
+    lines = ["sign,sign,result", *(f"{row['First Sign']},{row['third']},{row['result']}" for row in signs(60))]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    report = bench(tmp_path / "t.csv", "result", folds="1x2")
+    assert report.features == 2
+    assert report.notes[0] == "column sign stands more than once: another is called sign (2) here"
+    with pytest.raises(UsageError, match="stands twice"):
+        bench(tmp_path / "t.csv", "sign", positive="1")
+
+
+def test_too_few_to_compare_is_told(tmp_path: Path) -> None:
+    report = bench(write(tmp_path / "t.csv", signs(40)), "result", folds="1x2")
+    assert any("mostly chance" in told for told in report.warnings)
+
+
+def command(*arguments: str) -> Any:
+    from typer.testing import CliRunner
+
+    from kodomo_platform.cli.model import app
+
+    return CliRunner().invoke(app, ["bench", *arguments])
+
+
+def test_the_command_prints_json_and_nothing_else(tmp_path: Path) -> None:
+    rows = [
+        {"名前": f"児童{n}", "欠席": row["First Sign"], "遅刻": row["third"], "結果": row["result"]}
+        for n, row in enumerate(signs(80))
+    ]
+    file = write(tmp_path / "t.csv", rows, encoding="cp932")
+    asked = ["--target", "結果", "--block", "学校=欠席,遅刻", "--exclude", "名前", "--folds", "1x2", "--json"]
+    done = command(str(file), *asked)
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["chosen"] in report["candidates"]
+    for measured in report["candidates"].values():
+        assert all(math.isfinite(measured[name]) for name in MEASURES)
+        assert set(measured["masked"]) == {"学校"}
+        assert all(math.isfinite(measured["masked"]["学校"][name]) for name in MEASURES)
+    table = command(str(file), *asked[:-1])
+    assert table.exit_code == 0
+    assert "chosen" in table.stdout
+    wrong = command(str(file), "--target", "結果", "--block", "学校=欠席,何か", "--json")
+    assert isinstance(wrong.exception, UsageError)
+    assert "何か" in str(wrong.exception)
