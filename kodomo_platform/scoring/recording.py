@@ -55,8 +55,8 @@ class Finding:
     results: Mapping[str, Mapping[str, float]]
     spread: Mapping[str, Mapping[str, tuple[float, float]]]
     metrics: Mapping[str, float]
-    complete: float
-    masked: Mapping[str, float]
+    complete: Mapping[str, float]  # Brier on held-out rows, per candidate that is fitted
+    masked: Mapping[str, Mapping[str, float]]  # the same with each source gone
     failures: Sequence[str]
     evaluation: Evaluation
     probabilities: Mapping[str, Floats]
@@ -102,7 +102,7 @@ def record(found: Finding) -> Recorded:
         _log(
             client,
             run_id,
-            {**found.metrics, **{f"masked_brier.{source}": brier for source, brier in found.masked.items()}},
+            {**found.metrics, **_masked(found, found.chosen)},
             _parameters(found),
         )
         _log_months(client, run_id, found.evaluation)
@@ -164,6 +164,11 @@ def _parameters(found: Finding) -> dict[str, Any]:
     }
 
 
+def _masked(found: Finding, candidate: str) -> dict[str, float]:
+    """Brier of one candidate with each source gone at scoring time, under the names they have in MLflow."""
+    return {f"masked_brier.{source}": brier for source, brier in found.masked.get(candidate, {}).items()}
+
+
 def _nested(
     client: Any,
     experiment: str,
@@ -176,7 +181,7 @@ def _nested(
     """One candidate's run: its parameters, its measures with their intervals, and the written cases."""
     run = client.create_run(experiment, run_name=name, tags={**tags, "mlflow.parentRunId": parent, "candidate": name})
     run_id = run.info.run_id
-    measured = dict(values) | case_measures(found.verdicts[name])
+    measured = dict(values) | case_measures(found.verdicts[name]) | _masked(found, name)
     for metric, (low, high) in found.spread.get(name, {}).items():
         measured |= {f"{metric}_low": low, f"{metric}_high": high}
     _log(client, run_id, measured, {"candidate": name, **found.candidate_parameters.get(name, {})})

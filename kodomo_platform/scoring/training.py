@@ -173,10 +173,10 @@ def train_theme(
         model.logits({name: data.table.x[:, n] for n, name in enumerate(data.table.names)})
     )
     # on rows that no fold's model had seen: a model knows its own rows too well for a fair ratio
-    complete = float(np.mean((sigmoid(slope * held_out[chosen][test] + shift) - y) ** 2))
+    complete = {name: _brier(held_out[name][test], y, calibrations[name]) for name in held_out_masked}
     without = {
-        block: float(np.mean((sigmoid(slope * z[test] + shift) - y) ** 2))
-        for block, z in held_out_masked[chosen].items()
+        name: {block: _brier(logits[test], y, calibrations[name]) for block, logits in by_block.items()}
+        for name, by_block in held_out_masked.items()
     }
     group = data.table.group[test]
     spread = {name: intervals(y, p, group, capacity * dates) for name, p in probabilities.items()}
@@ -201,7 +201,7 @@ def train_theme(
             sorted(sites),
         )
     evaluation.drift = _drift(con, chosen_theme, features, model, as_of)
-    failures = _floor(chosen_theme, results[chosen], complete, without)
+    failures = _floor(chosen_theme, results[chosen], complete[chosen], without[chosen])
     if results[chosen]["auc"] < results["criteria"]["auc"]:
         failures.append(f"判定基準だけ（AUC {results['criteria']['auc']:.3f}）に及ばない")
     failures += [f"専門家の事例 {v.case.key} を低く判定（{v.case.reason_ja}）" for v in verdicts[chosen] if v.blocks]
@@ -255,7 +255,7 @@ def train_theme(
         outcomes,
         {key: value for key, value in metrics.items() if np.isfinite(value)},
         results,
-        without,
+        without[chosen],
         failures,
     )
 
@@ -554,7 +554,7 @@ def _drift(
 def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict[str, dict[str, Floats]]]:
     """Logits of the test rows by models that saw neither their household nor their date (NaN for other rows).
 
-    The second holds the same with each source masked in turn, per candidate with reasons that add up.
+    The second holds the same with each source masked in turn, per candidate that is fitted.
     """
     table = data.table
     fold = folds_by_group(table.group, table.y, FOLDS, SEED)
@@ -564,9 +564,7 @@ def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict
     out = {"criteria": criteria.logits(values)}
     for name in (*FITTERS, "blend"):
         out[name] = np.full(len(table.y), np.nan)
-    without = {
-        name: {block: np.full(len(table.y), np.nan) for block in table.blocks} for name in ("logistic", "ebm", "blend")
-    }
+    without = {name: {block: np.full(len(table.y), np.nan) for block in table.blocks} for name in (*FITTERS, "blend")}
     for part in range(FOLDS):
         rows = table.rows(learn & (fold != part))
         aside = np.flatnonzero(data.test & (fold == part))
@@ -578,12 +576,16 @@ def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict
             fitted = fitter(rows, theme.key, seed=SEED + part, **extra)
             out[name][aside] = fitted.predict(table.x[aside])
             for block, columns in table.blocks.items():
-                if name in without:
-                    without[name][block][aside] = fitted.predict(masked(table.x[aside], columns))
+                without[name][block][aside] = fitted.predict(masked(table.x[aside], columns))
         out["blend"][aside] = (out["logistic"][aside] + out["ebm"][aside]) / 2
         for block in table.blocks:
             without["blend"][block][aside] = (without["logistic"][block][aside] + without["ebm"][block][aside]) / 2
     return out, without
+
+
+def _brier(logits: Floats, y: Ints, calibration: tuple[float, float]) -> float:
+    slope, shift = calibration
+    return float(np.mean((sigmoid(slope * logits + shift) - y) ** 2))
 
 
 def _finals(table: Table, theme: Theme) -> dict[str, Fitted]:

@@ -112,6 +112,8 @@ def test_mlflow_holds_what_a_reviewer_asks_for_and_no_child(con: duckdb.DuckDBPy
     for run in nested.values():
         low, value, high = (run.data.metrics[f"auc{end}"] for end in ("_low", "", "_high"))
         assert low <= value <= high
+        sources = {key for key in run.data.metrics if key.startswith("masked_brier.")}
+        assert len(sources) >= (5 if run.data.tags["candidate"] != "criteria" else 0)
         assert run.data.metrics["precision_at_capacity_low"] <= run.data.metrics["precision_at_capacity_high"]
     parent = client.get_run(report.mlflow_run_id)
     assert {"capacity", "seed", "folds", "first_date", "last_date"} <= set(parent.data.params)
