@@ -190,6 +190,41 @@ def test_every_candidate_faces_the_written_cases(con: duckdb.DuckDBPyConnection)
         approve("112241", "school_refusal", by="reviewer", reason="looks fine")
 
 
+def test_what_is_measured_is_of_later_dates_and_of_other_households(
+    con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    from kodomo_platform.scoring import load_features, training
+    from kodomo_platform.scoring.candidates import Fitted, Table
+
+    theme = load_themes()["school_refusal"]
+    data = training.load_training(con, theme, load_features(), AS_OF)
+    data.table.x[:, 0] = np.arange(len(data.table.y))  # so that a row can be told wherever it turns up
+    pairs: list[tuple[Any, Any]] = []
+
+    def fit(rows: Table, *_: object, **__: object) -> Fitted:
+        learned = rows.x[:, 0].astype(int)
+
+        def predict(x: Any) -> Any:
+            if not np.isnan(x[:, 0]).all():
+                pairs.append((learned, x[:, 0].astype(int)))
+            return x[:, 1] * 0.0
+
+        return Fitted("spy", predict, None)
+
+    for name in list(training.FITTERS):
+        monkeypatch.setitem(training.FITTERS, name, fit)
+    training.measure(data, theme, 10, "here")
+    assert pairs
+    horizon = np.timedelta64(30 * theme.horizon_months - 5, "D")
+    for learned, measured in pairs:
+        assert not set(data.table.group[learned]) & set(data.table.group[measured])
+        assert data.as_of[learned].max() < data.as_of[measured].min()
+        # what was learned last had its whole horizon before the newest list that is measured
+        assert data.as_of[learned].max() <= data.as_of.max() - horizon
+
+
 def test_no_outcomes_is_a_clear_statement(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("delete from marts.mart_outcome")
     with pytest.raises(ScoringError, match="too few to learn from"):
