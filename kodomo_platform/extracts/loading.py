@@ -101,12 +101,17 @@ def load_source(
     *,
     archive: Path | None = None,
     today: dt.date | None = None,
+    trusted: frozenset[str] | None = None,
 ) -> LoadReport:
     """Load every new file of one source from ``<landing>/<code>/<date>/`` into ``raw``.
 
     ``landing`` and ``archive`` default to the settings' folders. A source that the municipality does not hold loads
     nothing (all its items are absent). Raises ExtractError, and changes nothing in the warehouse, if any file cannot
     be taken.
+
+    A full extract is held against the last one, by size and by the numbers in it. ``trusted`` are the SHA-256 of the files
+    that what is published rests on: what was loaded but blocked later (another town's first delivery) must not make its
+    own correction look foreign. None: every extract loaded earlier is trusted.
     """
     code = municipality_code(municipality.code)
     settings = get_settings()
@@ -123,7 +128,7 @@ def load_source(
         return report
     report.absent_items = [item.name for item in source.items if item.name not in config.by_item]
     remove_leftovers(archive)
-    load = _SourceLoad(con, municipality, source, config, archive, report)
+    load = _SourceLoad(con, municipality, source, config, archive, report, trusted)
     landed = landed_files(landing, code, config.file.pattern, today=today)
     con.execute("begin transaction")
     try:
@@ -199,8 +204,10 @@ class _SourceLoad:
         config: SourceConfig,
         archive: Path,
         report: LoadReport,
+        trusted: frozenset[str] | None,
     ) -> None:
         self.con = con
+        self.trusted = trusted
         self.municipality = municipality
         self.source = source
         self.config = config
@@ -409,12 +416,29 @@ class _SourceLoad:
         assert found is not None
         return found
 
+    def _trust(self) -> tuple[bool, list[str]]:
+        """(whether every extract is trusted, hashes of the files that are).
+
+        Every one is, too, where the published file itself was corrected: its rows are gone, its correction's are next best.
+        """
+        if self.trusted is None:
+            return True, []
+        known = self.con.execute(
+            "select sha256, bool_or(active) from raw.files where source = ? group by 1", [self.source.key]
+        ).fetchall()
+        published = [(sha256, active) for sha256, active in known if sha256 in self.trusted]
+        if published and not any(active for _, active in published):
+            return True, []
+        return False, [sha256 for sha256, _ in published] + [file.sha256 for file in self.report.files]
+
     def _state_up_to(self, date: dt.date) -> _State | None:
-        """The last extract up to ``date``: its date, its records, and (full extracts) its numbers in ``_last_keys``."""
+        """The last trusted extract up to ``date``: its date, its records, and (full extracts) its numbers in
+        ``_last_keys``.
+        """
         found = self.con.execute(
             "select extract_date, sum(rows_loaded)::bigint from raw.files where source = ? and active and extract_date <= ? "
-            "group by 1 order by 1 desc limit 1",
-            [self.source.key, date],
+            "group by 1 having ? or bool_and(list_contains(?, sha256)) order by 1 desc limit 1",
+            [self.source.key, date, *self._trust()],
         ).fetchone()
         if found is None:
             return None

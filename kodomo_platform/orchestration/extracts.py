@@ -67,10 +67,13 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
         from kodomo_platform.operations import record_load
+        from kodomo_platform.publishing import published_files
 
         municipality = partition_municipality(context)
         with warehouse(municipality.code) as con:
-            report = load_source(con, municipality, source.key, get_settings().landing)
+            report = load_source(
+                con, municipality, source.key, get_settings().landing, trusted=published_files(municipality.code)
+            )
             for warning in report.warnings:
                 context.log.warning("%s", warning)
             total = con.execute(f"select count(*) from raw.{source.raw_table}").fetchone()

@@ -29,6 +29,10 @@ class RunReport:
     failed_checks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
+    blocked_by: list[str] = field(
+        default_factory=list
+    )  # table: what a critical check asked, and how many rows break it
+    quality_report: str | None = None
 
 
 def add_partition(code: str) -> bool:
@@ -48,6 +52,8 @@ def _cause(error: object) -> str | None:
     """
     message = None
     while error is not None:
+        if getattr(error, "cls_name", None) == "DagsterAssetCheckFailedError":
+            return None  # the checks themselves say what they found
         said = str(getattr(error, "message", None) or "").strip()
         if _OWN_ERROR.match(said):
             return _OWN_ERROR.sub("", said)
@@ -101,6 +107,7 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             for item in evaluations
             if not item.passed
         ]
+        blocking = [item for item in evaluations if not item.passed and item.severity == dg.AssetCheckSeverity.ERROR]
         # every step's own, not the first one's alone: a delivery with three bad files is sent back once
         causes = [cause for event in failures if (cause := _cause(event.step_failure_data.error))]
         error = "\n".join(dict.fromkeys(causes)) or None
@@ -117,7 +124,19 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             failed_checks=sorted(name for name, severity in failed if severity == dg.AssetCheckSeverity.ERROR),
             warnings=sorted(name for name, severity in failed if severity != dg.AssetCheckSeverity.ERROR),
             error=error,
+            blocked_by=[
+                f"{item.asset_key.to_user_string()}: {line}"
+                for item in blocking
+                for line in _told(item, "blocked_by").splitlines()
+            ],
+            quality_report=next((path for item in blocking if (path := _told(item, "report"))), None),
         )
+
+
+def _told(evaluation: dg.AssetCheckEvaluation, key: str) -> str:
+    """A text that a check left in its metadata; empty where it left none."""
+    value = evaluation.metadata.get(key)
+    return str(value.value) if value is not None and value.value else ""
 
 
 def require_success(report: RunReport) -> RunReport:
@@ -126,14 +145,17 @@ def require_success(report: RunReport) -> RunReport:
         return report
     stopped = report.failed_steps + report.failed_checks or ["the run itself"]
     where = f"municipality {report.municipality}, run {report.run_id}: {', '.join(stopped)}"
-    if report.error:  # each cause says itself what was expected and what to do
+    found = [*report.blocked_by, *([report.error] if report.error else [])]
+    if report.blocked_by or not report.error:
         raise KodomoError(
-            f"nothing was published; the last good snapshot is still the current one\n{report.error}", where=where
+            "\n".join(["a blocking quality check failed; nothing was published", *found]),
+            where=where,
+            expected="every critical check passes before anything is published",
+            action=f"`kodomo quality show --municipality {report.municipality}` says how many rows, the correction sheets "
+            f"which{f', and {report.quality_report} all of it' if report.quality_report else ''}; mend the extract and run "
+            "again; the last good snapshot is still the current one",
         )
+    # each cause says itself what was expected and what to do
     raise KodomoError(
-        "a blocking quality check failed",
-        where=where,
-        expected="every critical check passes before anything is published",
-        action=f"`kodomo quality show --municipality {report.municipality}` says which rows; mend the extract and run "
-        "again; the last good snapshot is still the current one",
+        f"nothing was published; the last good snapshot is still the current one\n{report.error}", where=where
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kodomo_platform.publishing.contract import CONTRACT_VERSION
 from kodomo_platform.publishing.lineage import LineageTree, lineage
-from kodomo_platform.publishing.shelf import Snapshot, current_snapshot, snapshots, verify
+from kodomo_platform.publishing.shelf import Snapshot, current_snapshot, published_files, snapshots, verify
 from kodomo_platform.publishing.snapshot import publish
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "current_snapshot",
     "lineage",
     "publish",
+    "published_files",
     "snapshots",
     "verify",
 ]

@@ -118,6 +118,20 @@ def current_snapshot(code: str) -> Snapshot:
     return open_snapshot(path)
 
 
+def published_files(code: str) -> frozenset[str] | None:
+    """SHA-256 of the source files that the snapshot in use rests on; empty where nothing is published.
+
+    None where its manifest cannot be read: what it rests on is not known then, and nothing follows from that.
+    """
+    path = _current_target(get_settings().published / municipality_code(code))
+    if path is None:
+        return frozenset()
+    lineage = _manifest_or_empty(path).get("lineage")
+    if not isinstance(lineage, dict) or not isinstance(lineage.get("source_files"), list):
+        return None
+    return frozenset(str(file["sha256"]) for file in lineage["source_files"] if file.get("active"))
+
+
 def snapshot_as_of(code: str, as_of: date | None) -> Snapshot:
     """The newest snapshot of ``as_of``; the one in use where no date is given."""
     if as_of is None:

@@ -204,7 +204,7 @@ def _heat_map(source: str, label: str, cells: Sequence[Availability], until: dt.
     for x, month in enumerate(columns):
         if month and (x % 6 == 0):
             parts.append(f'<text x="{left + x * size}" y="14">{month:%Y-%m}</text>')
-    width, height = left + len(columns) * size + (10 if months else 420), 30 + len(items) * size
+    width, height = left + len(columns) * size + (44 if months else 420), 30 + len(items) * size
     alternative = escape(f"{label}: 項目ごと月ごとの欠けの割合 / share absent per item and month")
     return (
         f'<svg role="img" aria-label="{alternative}" viewBox="0 0 {width} {height}" width="{width}">'

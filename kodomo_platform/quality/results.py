@@ -244,5 +244,10 @@ def group_results(results: Iterable[ExpectationResult]) -> list[GroupResult]:
                 f"{member.expectation_id.split(':', 1)[1]} ({member.unexpected}/{member.evaluated})"
                 for member in sorted(failing, key=lambda m: -m.percent)[:20]
             )
+        if failing and group == "critical":
+            metadata["blocked_by"] = "\n".join(
+                f"{member.label_ja} / {member.label_en} ({member.unexpected}/{member.evaluated})"
+                for member in failing[:20]
+            )
         answer.append(GroupResult(table, group, "ERROR" if group == "critical" else "WARN", not alarms, metadata))
     return answer

@@ -93,8 +93,8 @@ def con(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection.close()
 
 
-def load(con: duckdb.DuckDBPyConnection, of: Municipality | None = None, today: dt.date = TODAY) -> Any:
-    return load_source(con, of or municipality(), SOURCE, today=today)
+def load(con: duckdb.DuckDBPyConnection, of: Municipality | None = None, today: dt.date = TODAY, **more: Any) -> Any:
+    return load_source(con, of or municipality(), SOURCE, today=today, **more)
 
 
 def rows(con: duckdb.DuckDBPyConnection, what: str = "*", table: str = TABLE, tail: str = "") -> list[tuple[Any, ...]]:
@@ -488,6 +488,29 @@ def test_an_extract_far_smaller_than_the_last(con: duckdb.DuckDBPyConnection, ho
         load(con)
     assert count(con) == 100
     assert load(con, municipality(shrink_limit_percent=60)).rows_loaded == 49
+
+
+def test_what_was_never_published_does_not_make_its_correction_look_foreign(
+    con: duckdb.DuckDBPyConnection, home: Path
+) -> None:
+    # Regression: another town's first delivery was loaded and blocked by quality; then the right file was refused at the
+    # door, because it shared no number with the wrong one
+    land(home, lines(records(100, first=50_000)))
+    load(con)
+    land(home, lines(records(100)))
+    with pytest.raises(ExtractError, match="only 0 were in the last extract"):
+        load(con)
+    assert load(con, trusted=frozenset()).rows_loaded == 100
+    # what is published is what the next one is held against, and a correction of it too
+    published = frozenset(sha256 for (sha256,) in rows(con, "sha256", "raw.files", "where active"))
+    land(home, lines(records(100, first=70_000)), LATER)
+    for trusted in (published, None):
+        with pytest.raises(ExtractError, match="only 0 were in the last extract"):
+            load(con, trusted=trusted)
+    (home / "landing" / CODE / LATER / "SHUKKETSU_1.csv").unlink()
+    land(home, lines(records(40)))
+    with pytest.raises(ExtractError, match="has 40 records"):
+        load(con, trusted=published)
 
 
 def test_a_file_of_another_municipality_by_its_name(con: duckdb.DuckDBPyConnection, home: Path) -> None:
