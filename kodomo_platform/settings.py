@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     operations_url_override: str | None = Field(default=None, validation_alias="KODOMO_OPERATIONS_URL")
     mlflow_tracking_uri_override: str | None = Field(default=None, validation_alias="KODOMO_MLFLOW_TRACKING_URI")
     lang: Literal["ja", "en"] = "ja"
-    """Language of the command line's help."""
+    """Language of the command line: its help, its errors, what it prints."""
     memory_limit: str = "4GB"
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2)
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from kodomo_platform.cli.languages import choose, in_japanese, language, translate
+from kodomo_platform.cli.languages import choose, in_japanese, language, say_error, translate, translate_words
 from kodomo_platform.errors import KodomoError, UsageError, is_disk_full
 from kodomo_platform.settings import get_settings
 
@@ -45,6 +47,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
 class _LazyGroup(TyperGroup):
     """Loads a family of commands when it is called, and not before."""
 
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        with _wrong_use():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _wrong_use():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_COMMANDS)
 
@@ -68,7 +78,7 @@ class _LazyGroup(TyperGroup):
         with formatter.indentation():
             formatter.write_text(_said(self.help or ""))
             if language() == "ja":
-                formatter.write_text("English help: kodomo --lang en COMMAND --help")
+                formatter.write_text("In English: kodomo --lang en COMMAND, or KODOMO_LANG=en")
         self.format_options(ctx, formatter)  # the commands with them
 
     def get_params(self, ctx: Any) -> Any:
@@ -84,6 +94,20 @@ class _LazyGroup(TyperGroup):
         # from the table above: asking each module for its help would load them all
         with formatter.section("コマンド" if language() == "ja" else "Commands"):
             formatter.write_dl([(name, _said(summary)) for name, (_, summary) in _COMMANDS.items()])
+
+
+@contextmanager
+def _wrong_use() -> Iterator[None]:
+    """What typer says of a command that was called wrongly (an option is missing, a value is none), in Japanese."""
+    try:
+        yield
+    except Exception as error:
+        formatted = getattr(error, "format_message", None)  # only typer's own have it
+        if formatted is not None and language() == "ja":
+            translate_words()
+            said = say_error(formatted())
+            vars(error)["format_message"] = lambda: said
+        raise
 
 
 def _said(text: str) -> str:
@@ -116,16 +140,19 @@ def main() -> None:
     try:
         _group(_arguments(sys.argv[1:]))
     except KodomoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        _fail(error)
     except Exception as error:
         # it can strike anywhere, in libraries' own files too, and is nobody's defect
         if not is_disk_full(error):
             raise
-        print(
-            f"error: the disk is full: nothing more can be written below {get_settings().home}\n"
-            "  expected: room for the rows, the logs and the snapshot\n"
-            "  what to do: free some space and run again; the last good snapshot is untouched",
-            file=sys.stderr,
+        full = KodomoError(
+            f"the disk is full: nothing more can be written below {get_settings().home}",
+            expected="room for the rows, the logs and the snapshot",
+            action="free some space and run again; the last good snapshot is untouched",
         )
-        raise SystemExit(1) from None
+        _fail(full)
+
+
+def _fail(error: KodomoError) -> NoReturn:
+    print(f"{'エラー' if language() == 'ja' else 'error'}: {say_error(error)}", file=sys.stderr)
+    raise SystemExit(error.exit_code) from None

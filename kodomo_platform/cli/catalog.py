@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
 
@@ -40,11 +41,11 @@ def list_items(
         return
     from rich.table import Table
 
-    table = Table(title=f"{len(items)} items, {len({item.source for item in items})} sources")
-    for title in ("item", "項目", "label", "type", "sensitivity", "retention", "law"):
-        table.add_column(title, no_wrap=title == "item", overflow="fold")
+    table = Table(title=say(f"{len(items)} items, {len({item.source for item in items})} sources"))
+    for title in ("item", "label in Japanese", "label", "type", "sensitivity", "retention", "law"):
+        table.add_column(say(title), no_wrap=title == "item", overflow="fold")
     for item in items:
-        years = f"class {item.retention.data_class}, {item.retention.years} y"
+        years = say(f"class {item.retention.data_class}, {item.retention.years} y")
         table.add_row(item.key, item.label_ja, item.label_en, item.type, item.sensitivity, years, item.legal_basis)
     # piped output keeps its columns instead of being folded to 80 characters
     console().print(table)
@@ -100,4 +101,4 @@ def export(
         raise UsageError("unknown kind of file", expected="a name that ends in .csv, .xlsx or .json")
     catalog = load_catalog()
     export_catalog(catalog, file)
-    print(f"{len(catalog.items)} items of {len(catalog.sources)} sources written to {file}")
+    print(say(f"{len(catalog.items)} items of {len(catalog.sources)} sources written to {file}"))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 
@@ -42,10 +43,10 @@ def command(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("municipalities", total=total)
+        task = progress.add_task(say("municipalities"), total=total)
 
         def said(code: str, what: str) -> None:
-            progress.console.print(f"{code}: {what}")
+            progress.console.print(f"{code}: {what}", markup=False)
             progress.advance(task)
 
         outcomes = demonstrate(
@@ -55,21 +56,26 @@ def command(
             seed=seed,
             quality=quality,
             workers=workers,
-            said=said,
+            said=lambda code, error: said(
+                code, say("published") if error is None else say(f"failed: {say_error(error)}")
+            ),
         )
     failed = [outcome for outcome in outcomes if not outcome.success]
     if as_json:
         print(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], ensure_ascii=False))
         raise typer.Exit(1 if failed else 0)
-    table = Table(title="デモの結果 / what the demonstration did")
-    headers = ("自治体", "files", "rows", "rejected", "children", "linked by", "precision / recall", "model", "alerts")
-    for header in (*headers, "warnings", "snapshot", "s"):
+    table = Table(title=say("what the demonstration did"))
+    for header in ("municipality", "files", "rows", "rejected", "children", "linked by", "precision / recall", "model"):
         table.add_column(
-            header, justify="right" if header in {"files", "rows", "rejected", "children", "s"} else "left"
+            say(header), justify="right" if header in {"files", "rows", "rejected", "children"} else "left"
         )
+    for header in ("alerts", "warnings", "snapshot", "s"):
+        table.add_column(say(header), justify="right" if header == "s" else "left")
     for outcome in outcomes:
         if not outcome.success:
-            table.add_row(f"{outcome.municipality} {outcome.name}", *[""] * 7, "[red]failed", "", "", "")
+            table.add_row(
+                f"{outcome.municipality} {outcome.name}", *[""] * 7, f"[red]{say('the run failed')}", "", "", ""
+            )
             continue
         precision = "" if outcome.linkage_precision is None else f"{outcome.linkage_precision:.4f}"
         recall = "" if outcome.linkage_recall is None else f"{outcome.linkage_recall:.4f}"
@@ -89,12 +95,9 @@ def command(
         )
     out = console()
     out.print(table)
-    out.print(
-        f"公開先 / published: {get_settings().published}\n"
-        "モデルは「demo」名義で自動承認しました。実際のこどもには使えません。 / "
-        "Models were approved as “demo”: not for real children.\n"
-        "次に / next: kodomo ui, kodomo snapshots list, kodomo lineage --help"
-    )
+    out.print(say(f"published: {get_settings().published}"), markup=False)
+    out.print(say("Models were approved as “demo”: not for real children."))
+    out.print(say("next: kodomo ui, kodomo snapshots list, kodomo lineage --help"))
     for outcome in failed:
-        print(f"{outcome.municipality}: {outcome.error}")
+        print(f"{outcome.municipality}: {say_error(outcome.error or '')}")
     raise typer.Exit(1 if failed else 0)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, Json, apply_home, console, linked_warehouse
 
 app = typer.Typer(no_args_is_help=True, help="Measure the platform against a known truth.")
@@ -80,13 +81,15 @@ def quality(
 
     out = console()
     out.print(
-        f"{municipality}: {found.kinds_found} of {found.kinds_total} kinds of fault found; of {found.faults:,} faulty "
-        f"rows recall {found.row_recall:.4f}, precision {found.row_precision:.4f}; false alarms {found.false_alarms}"
+        say(
+            f"{municipality}: {found.kinds_found} of {found.kinds_total} kinds of fault found; of {found.faults:,} faulty "
+            f"rows recall {found.row_recall:.4f}, precision {found.row_precision:.4f}; false alarms {found.false_alarms}"
+        )
     )
-    table = Table(title="By kind of fault")
-    table.add_column("kind")
+    table = Table(title=say("By kind of fault"))
+    table.add_column(say("kind"))
     for heading in ("faults", "found", "missed"):
-        table.add_column(heading, justify="right")
+        table.add_column(say(heading), justify="right")
     for kind, counts in found.by_kind.items():
         faults = counts["total"]
         table.add_row(kind, f"{faults:,}", f"{counts['found']:,}", f"{faults - counts['found']:,}")
@@ -97,9 +100,10 @@ def _print(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
-    table = Table(title=f"Record linkage of {report['municipality']}")
-    for heading in ("", "precision", "95 %", "recall", "95 %", "F1", "true", "false", "missed"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    table = Table(title=say(f"Record linkage of {report['municipality']}"))
+    table.add_column("")
+    for heading in ("precision", "95 %", "recall", "95 %", "F1", "true", "false", "missed"):
+        table.add_column(say(heading), justify="right")
 
     def add(name: str, found: dict[str, Any]) -> None:
         table.add_row(
@@ -112,29 +116,33 @@ def _print(report: dict[str, Any]) -> None:
             *(f"{found[key]:,}" for key in ("tp", "fp", "fn")),
         )
 
-    add("pairs", report["pairwise"])
-    add("children (clusters)", report["cluster"])
-    add("pairs of records that could be read", report["loaded"]["pairwise"])
-    add("pairs of identity records", report["identity"]["pairwise"])
+    add(say("pairs"), report["pairwise"])
+    add(say("children (clusters)"), report["cluster"])
+    add(say("pairs of records that could be read"), report["loaded"]["pairwise"])
+    add(say("pairs of identity records"), report["identity"]["pairwise"])
     for kind, found in report["by_type"].items():
         add(f"  {kind}", found)
     out.print(table)
     queue, counts = report["queue"], report["counts"]
     out.print(
-        f"review queue: {queue['count']} pairs, {queue['true']} of them the same person, {queue['traps']} traps "
-        f"({queue['share_unclear']:.0%} truly unclear; {queue['share_of_records']:.2%} of records)"
+        say(
+            f"review queue: {queue['count']} pairs, {queue['true']} of them the same person, {queue['traps']} traps "
+            f"({queue['share_unclear']:.0%} truly unclear; {queue['share_of_records']:.2%} of records)"
+        )
     )
     out.print(
-        f"truth: {counts['truth_records']:,} records; without a child id {counts['records_without_child_id']:,}, of adults "
-        f"(left out) {counts['truth_records_of_adults']:,}, incomplete {counts['truth_records_incomplete']:,}, of two "
-        f"people {counts['truth_records_of_two_people']:,}; linked but not in the truth "
-        f"{counts['linked_records_not_in_truth']:,}"
+        say(
+            f"truth: {counts['truth_records']:,} records; without a child id {counts['records_without_child_id']:,}, "
+            f"of adults (left out) {counts['truth_records_of_adults']:,}, incomplete "
+            f"{counts['truth_records_incomplete']:,}, of two people {counts['truth_records_of_two_people']:,}; linked "
+            f"but not in the truth {counts['linked_records_not_in_truth']:,}"
+        )
     )
     if report["worst_cases"]:
-        cases = Table(title="What went wrong, by pattern of evidence")
+        cases = Table(title=say("What went wrong, by pattern of evidence"))
         for name in report["worst_cases"][0]:
             cases.add_column(name)
         for case in report["worst_cases"]:
             cases.add_row(*(str(value) for value in case.values()))
         out.print(cases)
-    out.print(f"report: {report['report']}")
+    out.print(say(f"report: {report['report']}"))

@@ -1,15 +1,18 @@
-"""The help in the language of those who read it: Japanese first, English with ``--lang en`` or ``KODOMO_LANG=en``.
+"""The language of those who read: Japanese first, English with ``--lang en`` or ``KODOMO_LANG=en``.
 
-The English text stands in the code, the Japanese one in ``help_ja.yaml``; what has none is shown in English.
+The English text stands in the code, the Japanese one of the help in ``help_ja.yaml``, of outputs and errors in
+`kodomo_platform.messages`; what has none is shown in English.
 """
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from kodomo_platform.errors import Fault, KodomoError
 from kodomo_platform.settings import get_settings
 
 # typer's own words, by the name it keeps them under
@@ -18,6 +21,8 @@ _PANELS = {
     "OPTIONS_PANEL_TITLE": "オプション",
     "COMMANDS_PANEL_TITLE": "コマンド",
     "ERRORS_PANEL_TITLE": "エラー",
+    "ABORTED_TEXT": "中止しました。",
+    "RICH_HELP": "説明は [blue]'{command_path} {help_option}'[/] で見られます。",
     "REQUIRED_LONG_STRING": "[必須]",
     "DEFAULT_STRING": "[既定: {}]",
 }
@@ -35,6 +40,36 @@ def choose(language: str) -> None:
 def language() -> str:
     """``ja`` or ``en``."""
     return _chosen[0] if _chosen else get_settings().lang
+
+
+class Language(StrEnum):
+    """Language of what is printed."""
+
+    ja = "ja"
+    en = "en"
+
+
+def spoken(asked: Language | None) -> Language:
+    """The language asked for, or that of the process."""
+    return asked or Language(language())
+
+
+def say(text: str) -> str:
+    """What a command prints, in the reader's language."""
+    if language() == "en":
+        return text
+    from kodomo_platform.messages import output_text
+
+    return output_text(text)
+
+
+def say_error(error: KodomoError | Fault | str) -> str:
+    """An error, a fault, or the text of one, in the reader's language."""
+    if language() == "en":
+        return str(error)
+    from kodomo_platform.messages import error_text, in_japanese
+
+    return in_japanese(error) if isinstance(error, KodomoError) else error_text(str(error))
 
 
 @lru_cache(maxsize=1)
@@ -59,12 +94,17 @@ def _wrapping(text: str) -> str:
 
 def translate(command: Any) -> Any:
     """The command with its help, its options' and its commands' in Japanese."""
+    translate_words()
+    _translate(command)
+    return command
+
+
+def translate_words() -> None:
+    """Make typer's own words Japanese in this process."""
     from typer import rich_utils
 
     for name, words in _PANELS.items():
         setattr(rich_utils, name, words)
-    _translate(command)
-    return command
 
 
 def _translate(command: Any) -> None:

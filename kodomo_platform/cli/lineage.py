@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import Language, spoken
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(help="Walk one published score back to where it came from.")
-
-
-class Language(StrEnum):
-    """Language of the tree."""
-
-    ja = "ja"
-    en = "en"
 
 
 @app.callback(invoke_without_command=True)
@@ -32,7 +25,7 @@ def lineage(
             "--as-of", formats=["%Y-%m-%d"], help="As-of date. Default: the snapshot in use.", show_default=False
         ),
     ] = None,
-    lang: Annotated[Language, typer.Option("--lang", help="Language of the tree.")] = Language.ja,
+    lang: Annotated[Language | None, typer.Option("--lang", help="Language of what is printed.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -46,4 +39,4 @@ def lineage(
         typer.echo(json.dumps(tree.to_dict(), ensure_ascii=False, indent=1, default=str))
         return
 
-    console().print(render(tree, "ja" if lang is Language.ja else "en"))
+    console().print(render(tree, "ja" if spoken(lang) is Language.ja else "en"))

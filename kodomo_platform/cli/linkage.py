@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, linked_warehouse
 
 app = typer.Typer(no_args_is_help=True, help="History of child ids, undoing merges, training the linkage model.")
@@ -25,15 +26,19 @@ def history(child_id: str, as_json: Json = False, home: Home = None) -> None:
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2, default=str))
         return
-    merged = f", merged into {found.merged_into}" if found.merged_into else ""
-    typer.echo(f"{found.child_id}: {found.status}{merged}, municipality {found.municipality}, since {found.created_on}")
+    typer.echo(
+        say(f"{found.child_id}: {found.status}, municipality {found.municipality}, since {found.created_on}")
+        + (say(f", merged into {found.merged_into}") if found.merged_into else "")
+    )
     for record in found.records:
-        typer.echo(f"  {record.source} {record.source_record_id} since {record.since}")
+        typer.echo(say(f"  {record.source} {record.source_record_id} since {record.since}"))
     for event in found.events:
-        undone = " (undone)" if event.undone else ""
+        undone = say(" (undone)") if event.undone else ""
         typer.echo(
-            f"  event {event.id}: {event.happened_on} {event.kind}{undone} {event.child_id} / {event.other_child_id} "
-            f"by {event.actor}: {event.reason} ({len(event.records)} records)"
+            say(
+                f"  event {event.id}: {event.happened_on} {event.kind}{undone} {event.child_id} / {event.other_child_id} "
+                f"by {event.actor}: {event.reason} ({len(event.records)} records)"
+            )
         )
 
 
@@ -50,7 +55,7 @@ def undo(
 
     done = operations.undo_merge(event, dt.date.today(), by, reason)
     operations.audit(by, "linkage undo", done.other_child_id, reason)
-    typer.echo(f"{done.other_child_id} has its {len(done.records)} records back; run the linkage to follow.")
+    typer.echo(say(f"{done.other_child_id} has its {len(done.records)} records back; run the linkage to follow."))
 
 
 @app.command()
@@ -82,15 +87,22 @@ def guardians(
             )
         )
         return
-    typer.echo(f"{child_id}: 世帯 {household}、保護者 {len(rows)}人 / household, guardians")
-    basis = {"register": "住民記録", "named": "資料の記載", "register_and_named": "住民記録と資料の記載"}
+    typer.echo(say(f"{child_id}: household {household}, guardians {len(rows)}"))
+    basis = {
+        "register": say("by the register"),
+        "named": say("named in sources"),
+        "register_and_named": say("by the register and named in sources"),
+    }
+    homes = {True: say("same household"), False: say("another household"), None: say("household unknown")}
     for row in rows:
-        home_ = {True: "同居", False: "別居", None: "同居か不明"}[row["lives_with_child"]]
-        record = f"住民記録 {row['register_record']}" if row["in_register"] else "住民記録になし"
+        record = say(f"register {row['register_record']}") if row["in_register"] else say("not in the register")
         typer.echo(
-            f"  {row['guardian_id']} {basis[row['basis']]}、{home_}、{record}、{row['named_by']}件に記載 {row['sources']}"
+            say(
+                f"  {row['guardian_id']} {basis[row['basis']]}, {homes[row['lives_with_child']]}, {record}, "
+                f"named in {row['named_by']} records {row['sources']}"
+            )
         )
-    typer.echo("親権の有無は示しません。 / Parental authority is not told.")
+    typer.echo(say("Parental authority is not told."))
 
 
 @app.command()
@@ -115,7 +127,9 @@ def watch(
         return
     for finding in findings:
         typer.echo(
-            f"{finding.outcome:8} {finding.found:g} (limit {finding.limit:g}) {CHECKS[finding.check]} {finding.source}"
+            say(
+                f"{finding.outcome:8} {finding.found:g} (limit {finding.limit:g}) {CHECKS[finding.check]} {finding.source}"
+            )
         )
     typer.echo(history)
 
@@ -143,17 +157,19 @@ def train(
     paths = [get_settings().warehouse(code) for code in municipality]
     if out is not None:
         model = train_linkage_model(paths, out, version=version, truths=truth or [])
-        typer.echo(f"model {model.version} written to {out} (sha256 {model.sha256})")
+        typer.echo(say(f"model {model.version} written to {out} (sha256 {model.sha256})"))
         return
     from kodomo_platform.linkage.registry import train_and_record
 
     report = train_and_record(municipality[0], paths, truths=truth or [])
     typer.echo(
-        f"version {report.version} from {report.labelled_pairs} labelled pairs, MLflow run {report.run_id}; blind test: "
-        f"{report.test.fp} false and {report.test.fn} missed of {report.test.tp + report.test.fn} pairs "
-        f"(standing model: {report.standing.fp} and {report.standing.fn}); floor: {report.floor}"
+        say(
+            f"version {report.version} from {report.labelled_pairs} labelled pairs, MLflow run {report.run_id}; blind "
+            f"test: {report.test.fp} false and {report.test.fn} missed of {report.test.tp + report.test.fn} pairs "
+            f"(standing model: {report.standing.fp} and {report.standing.fn}); floor: {say_error(report.floor)}"
+        )
     )
-    typer.echo("it links only after `kodomo linkage approve`")
+    typer.echo(say("it links only after `kodomo linkage approve`"))
 
 
 Code = Annotated[str, typer.Option("--municipality", "-m", help="Code of the municipality.")]
@@ -177,14 +193,18 @@ def models(municipality: Code, as_json: Json = False, home: Home = None) -> None
         typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
         return
     typer.echo(
-        "the shipped model links: no version is approved"
-        if standing is None
-        else f"version {standing.version} links, approved by {standing.by}: {standing.reason}"
+        say(
+            "the shipped model links: no version is approved"
+            if standing is None
+            else f"version {standing.version} links, approved by {standing.by}: {standing.reason}"
+        )
     )
     for row in rows:
         typer.echo(
-            f"  version {row.version} precision {row.metrics.get('test.precision', float('nan')):.5f} "
-            f"recall {row.metrics.get('test.recall', float('nan')):.5f} (blind test) floor: {row.floor}"
+            say(
+                f"  version {row.version} precision {row.metrics.get('test.precision', float('nan')):.5f} "
+                f"recall {row.metrics.get('test.recall', float('nan')):.5f} (blind test) floor: {say_error(row.floor)}"
+            )
         )
 
 
@@ -195,7 +215,7 @@ def approve(municipality: Code, by: By, reason: Reason, version: Chosen = None, 
     from kodomo_platform.linkage import registry
 
     done = registry.approve(municipality, version, by=by, reason=reason)
-    typer.echo(f"approved: linkage model version {done.version} by {done.by}; it links from the next run on")
+    typer.echo(say(f"approved: linkage model version {done.version} by {done.by}; it links from the next run on"))
 
 
 @app.command()
@@ -205,7 +225,7 @@ def reject(municipality: Code, by: By, reason: Reason, version: Chosen = None, h
     from kodomo_platform.linkage import registry
 
     done = registry.reject(municipality, version, by=by, reason=reason)
-    typer.echo(f"rejected: linkage model version {done.version} by {done.by}")
+    typer.echo(say(f"rejected: linkage model version {done.version} by {done.by}"))
 
 
 @app.command()
@@ -215,4 +235,4 @@ def retire(municipality: Code, by: By, reason: Reason, home: Home = None) -> Non
     from kodomo_platform.linkage import registry
 
     done = registry.retire(municipality, by=by, reason=reason)
-    typer.echo(f"retired: linkage model version {done.version}; the shipped model links from the next run on")
+    typer.echo(say(f"retired: linkage model version {done.version}; the shipped model links from the next run on"))

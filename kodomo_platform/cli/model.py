@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from kodomo_platform.cli.lineage import Language
+from kodomo_platform.cli.languages import Language, language, say, spoken
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
 
@@ -26,7 +26,7 @@ Version = Annotated[str | None, typer.Option("--version", help="Version (default
 By = Annotated[str, typer.Option("--by", help="Who decides.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]
 
-Lang = Annotated[Language, typer.Option("--lang", help="Language of what is printed.")]
+Lang = Annotated[Language | None, typer.Option("--lang", help="Language of what is printed.")]
 
 # What a reviewer compares beside the measures of the card: metric, label.
 _BESIDE = (
@@ -75,19 +75,21 @@ def list_models(municipality: Municipality, theme: str | None = None, as_json: J
     if as_json:
         _out([asdict(row) | {"decision": decisions.get((row.theme, row.version))} for row in rows])
         return
-    table = Table("theme", "version", "candidate", "as of", "AUC", "floor", "alias", "decision")
+    table = Table()
+    for heading in ("theme", "version", "candidate", "as of", "AUC", "floor", "alias", "decision"):
+        table.add_column(say(heading))
     for row in rows:
         table.add_row(
             row.theme, row.version, row.candidate, row.as_of_date, f"{row.metrics.get('auc', float('nan')):.3f}",
-            "met" if row.meets_floor else "broken", ", ".join(row.aliases),
-            decisions.get((row.theme, row.version), "none"),
+            say("met") if row.meets_floor else say("broken"), ", ".join(row.aliases),
+            decisions.get((row.theme, row.version), say("none")),
         )  # fmt: skip
     console().print(table)
 
 
 @app.command()
 def review(
-    municipality: Municipality, theme: Theme, lang: Lang = Language.ja, as_json: Json = False, home: Home = None
+    municipality: Municipality, theme: Theme, lang: Lang = None, as_json: Json = False, home: Home = None
 ) -> None:
     """Champion and challenger side by side, each measure with its 90 % interval."""
     apply_home(home)
@@ -103,7 +105,7 @@ def review(
         told = {name: row and asdict(row) for name, row in zip(("champion", "challenger"), pair, strict=True)}
         _out(told | {"groups": groups and asdict(groups)})
         return
-    ja = lang is Language.ja
+    ja = spoken(lang) is Language.ja
     label = load_themes()[theme].label_ja if ja else load_themes()[theme].label_en
     out = console()
     out.print(f"{municipality} {theme} {label}", markup=False)
@@ -205,7 +207,7 @@ def approve(
     from kodomo_platform.scoring import approve as decide
 
     approval = decide(municipality, theme, version, by=by, reason=reason)
-    typer.echo(f"approved: {theme} version {approval.version} ({approval.model_name}) by {approval.by}")
+    typer.echo(say(f"approved: {theme} version {approval.version} ({approval.model_name}) by {approval.by}"))
 
 
 @app.command()
@@ -217,7 +219,7 @@ def reject(
     from kodomo_platform.scoring import reject as decide
 
     approval = decide(municipality, theme, version, by=by, reason=reason)
-    typer.echo(f"rejected: {theme} version {approval.version} ({approval.model_name}) by {approval.by}")
+    typer.echo(say(f"rejected: {theme} version {approval.version} ({approval.model_name}) by {approval.by}"))
 
 
 @app.command()
@@ -227,7 +229,7 @@ def retire(municipality: Municipality, theme: Theme, by: By, reason: Reason, hom
     from kodomo_platform.scoring import retire as decide
 
     approval = decide(municipality, theme, by=by, reason=reason)
-    typer.echo(f"retired: {theme} version {approval.version}; the criteria score alone from now on")
+    typer.echo(say(f"retired: {theme} version {approval.version}; the criteria score alone from now on"))
 
 
 @app.command()
@@ -235,7 +237,7 @@ def outcomes(
     municipality: Municipality,
     on: Annotated[str | None, typer.Option("--on", help="Day to look from (default: today).")] = None,
     page: Annotated[Path | None, typer.Option("--html", help="Write the report for people to this file.")] = None,
-    lang: Lang = Language.ja,
+    lang: Lang = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
@@ -268,7 +270,7 @@ def outcomes(
             }
         )
         return
-    ja = lang is Language.ja
+    ja = spoken(lang) is Language.ja
     out = console()
     if not rows:
         out.print("まだ何も公開していません" if ja else "nothing is published yet: there are no scores to judge")
@@ -361,8 +363,9 @@ def check(municipality: Municipality, as_json: Json = False, home: Home = None) 
         _out([asdict(row) for row in proposals])
         return
     for row in proposals:
-        typer.echo(f"{row.theme} version {row.version}: {row.reason_ja} / {row.reason_en}")
-    typer.echo(f"{len(proposals)} proposal(s) to retire; people decide (kodomo model retire)")
+        reason = row.reason_ja if language() == "ja" else row.reason_en
+        typer.echo(say(f"{row.theme} version {row.version}: {reason}"))
+    typer.echo(say(f"{len(proposals)} proposal(s) to retire; people decide (kodomo model retire)"))
 
 
 @app.command()
@@ -384,7 +387,9 @@ def share(
         model = write(con, municipality, theme, _newest(con), out, by=by)
     finally:
         con.close()
-    typer.echo(f"written: {out} ({len(model.terms)} terms from {model.facts['rows']} rows, SHA-256 {model.sha256})")
+    typer.echo(
+        say(f"written: {out} ({len(model.terms)} terms from {model.facts['rows']} rows, SHA-256 {model.sha256})")
+    )
 
 
 @app.command()
@@ -412,7 +417,7 @@ def merge(
     if as_json:
         _out({"chosen": choice.chosen, "brier": dict(choice.brier)})
         return
-    table = Table("model", "Brier, held-out households")
+    table = Table(say("model"), say("Brier, held-out households"))
     for name, brier in choice.brier.items():
         table.add_row(f"{name} *" if name == choice.chosen else name, f"{brier:.4f}")
     console().print(table)
@@ -472,14 +477,16 @@ def bench(
     if as_json:
         _out(asdict(report))
         return
-    table = Table("candidate", "AUC", "avg. precision", "Brier", "ECE", *(f"Brier without {name}" for name in blocks))
+    table = Table(say("candidate"), "AUC", say("avg. precision"), "Brier", "ECE")
+    for name in blocks:
+        table.add_column(say(f"Brier without {name}"))
     for name, measured in report.candidates.items():
         table.add_row(
             f"{name} *" if name == report.chosen else name,
             *(f"{measured[key]:.4f}" for key in ("auc", "average_precision", "brier", "ece")),
             *(f"{measured['masked'][b]['brier']:.4f}" for b in blocks),
         )
-    console().print(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen")
+    console().print(say(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen"))
     for note in (*report.notes, *(f"column {name} left out: {why}" for name, why in report.left_out.items())):
         console().print(note, markup=False)
     console().print(table)

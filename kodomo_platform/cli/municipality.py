@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(help="Municipalities: one YAML file each, no code.", no_args_is_help=True)
@@ -39,9 +40,9 @@ def list_municipalities(home: Home = None, as_json: Json = False) -> None:
         return
     from rich.table import Table
 
-    table = Table(title=f"{len(found)} municipalities")
-    for title in ("code", "名称", "name", "themes (display, capacity)", "consent", "cron", "sources"):
-        table.add_column(title, no_wrap=title in ("code", "cron"), overflow="fold")
+    table = Table(title=say(f"{len(found)} municipalities"))
+    for title in ("code", "name in Japanese", "name", "themes (display, capacity)", "consent", "cron", "sources"):
+        table.add_column(say(title), no_wrap=title in ("code", "cron"), overflow="fold")
     for one in found:
         themes = "\n".join(f"{theme.key} ({theme.display_mode}, {theme.capacity})" for theme in one.themes)
         table.add_row(
@@ -75,7 +76,7 @@ def check(
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
         for fault in faults:
-            print(fault)
-        print(f"{file}: {len(faults)} fault(s)" if faults else f"{file}: no faults")
+            print(say_error(fault))
+        print(say(f"{file}: {len(faults)} fault(s)" if faults else f"{file}: no faults"))
     if faults:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, Json, apply_home
 
 
@@ -31,4 +32,4 @@ def onboard(
     if as_json:
         print(json.dumps({"code": municipality.code, "name_ja": municipality.name_ja, "file": str(target)}))
     else:
-        print(f"{municipality.code} {municipality.name_ja} / {municipality.name_en} added: {target}")
+        print(say(f"{municipality.code} {municipality.name_ja} / {municipality.name_en} added: {target}"))

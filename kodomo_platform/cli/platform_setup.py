@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, apply_home
 
 
@@ -11,4 +12,4 @@ def command(home: Home = None) -> None:
     from kodomo_platform.orchestration.installation import prepare
 
     for line in prepare(build_manifest=True):
-        print(line)
+        print(say(line))

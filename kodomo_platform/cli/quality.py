@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, Json, apply_home
 from kodomo_platform.errors import UsageError
 from kodomo_platform.settings import get_settings
@@ -48,10 +49,13 @@ def _rows(results: Iterable[ExpectationResult]) -> list[dict[str, Any]]:
 
 def _print(title: str, results: list[ExpectationResult]) -> None:
     typer.echo(f"{title}: {len(results)}")
+    severities = {"critical": say("critical"), "warning": say("warning"), "info": say("info")}
+    statuses = {"failed": say("failed"), "passed": say("passed"), "not_applicable": say("not applicable")}
     for r in results:
         reason = f" ({r.reason})" if r.reason else ""
+        severity, status = severities.get(r.severity, r.severity), statuses.get(r.status, r.status)
         typer.echo(
-            f"  {r.severity:8} {r.status:8} {r.unexpected:>8}/{r.evaluated:<8} {r.percent:6.2f} % (≤ {r.threshold:g} %)  "
+            f"  {severity:8} {status:8} {r.unexpected:>8}/{r.evaluated:<8} {r.percent:6.2f} % (≤ {r.threshold:g} %)  "
             f"{r.expectation_id}{reason}  {r.label_ja}"
         )
 
@@ -71,7 +75,7 @@ def check(municipality: Code, run_id: str = "manual", home: Home = None, as_json
     if as_json:
         typer.echo(json.dumps(_rows(results), ensure_ascii=False))
     else:
-        _print("failed", [r for r in results if not r.passed])
+        _print(say("failed"), [r for r in results if not r.passed])
     if any(not r.passed and r.severity == "critical" for r in results):
         raise typer.Exit(1)
 
@@ -116,8 +120,8 @@ def show(
         typer.echo(json.dumps(_rows(shown), ensure_ascii=False))
         return
     for name, as_of, at in known:
-        typer.echo(f"run {name}  as of {as_of}  {at:%Y-%m-%d %H:%M}")
-    _print("expectations" if every else "failed", shown)
+        typer.echo(say(f"run {name}  as of {as_of}  {at:%Y-%m-%d %H:%M}"))
+    _print(say("expectations" if every else "failed"), shown)
 
 
 @app.command()
@@ -135,8 +139,9 @@ def diff(run1: str, run2: str, municipality: Code, home: Home = None, as_json: J
     if as_json:
         typer.echo(json.dumps({name: _rows(results) for name, results in groups.items()}, ensure_ascii=False))
         return
+    titles = {"new": say("new"), "resolved": say("resolved"), "persisting": say("persisting")}
     for name, results in groups.items():
-        _print(name, results)
+        _print(titles[name], results)
 
 
 @app.command()
@@ -204,15 +209,17 @@ def returned(
         typer.echo(json.dumps({**asdict(found), "sound": found.sound}, ensure_ascii=False))
     else:
         typer.echo(
-            f"{found.sheet}: {len(found.accepted)} answers kept, {len(found.unanswered)} unanswered, "
-            f"{len(found.unclear)} unclear; order {'changed' if found.reordered else 'kept'}"
+            say(
+                f"{found.sheet}: {len(found.accepted)} answers kept, {len(found.unanswered)} unanswered, "
+                f"{len(found.unclear)} unclear; order {say('changed') if found.reordered else say('kept')}"
+            )
         )
         for name, entries in (
-            ("altered", found.altered), ("repeated", found.repeated), ("added rows", found.added_rows),
-            ("removed", found.removed), ("closed meanwhile", found.closed_meanwhile),
+            (say("altered"), found.altered), (say("repeated"), found.repeated), (say("added rows"), found.added_rows),
+            (say("removed"), found.removed), (say("closed meanwhile"), found.closed_meanwhile),
         ):  # fmt: skip
             if entries:
-                more = f" … {len(entries) - 20} more" if len(entries) > 20 else ""
+                more = say(f" … {len(entries) - 20} more") if len(entries) > 20 else ""
                 typer.echo(f"  {name} ({len(entries)}): {', '.join(entries[:20])}{more}")
     if not found.sound:
         raise typer.Exit(1)
@@ -252,15 +259,26 @@ def absence(
     if as_json:
         typer.echo(json.dumps({"items": [row.as_dict() for row in rows], "masked_brier": effects}, ensure_ascii=False))
         return
+    statuses = {
+        "present": say("present"),
+        "blank": say("blank"),
+        "not_applicable": say("not applicable"),
+        "not_linked": say("not linked"),
+        "not_held": say("not held"),
+        "before_start": say("before the source began"),
+        "unreadable": say("unreadable"),
+    }
     for row in rows:
-        shares = "  ".join(f"{status} {percent:.1f} %" for status, percent in row.shares.items())
-        uneven = f"  uneven over {', '.join(row.uneven)}" if row.uneven else ""
-        said = "".join(f"  [{d.theme}: {'in' if d.include else 'out'}, {d.decided_on}]" for d in row.decisions)
+        shares = "  ".join(f"{statuses.get(status, status)} {percent:.1f} %" for status, percent in row.shares.items())
+        uneven = say(f"  uneven over {', '.join(row.uneven)}") if row.uneven else ""
+        said = "".join(
+            f"  [{d.theme}: {say('included') if d.include else say('excluded')}, {d.decided_on}]" for d in row.decisions
+        )
         effect = effects.get(row.item.rpartition(".")[0])
-        effect_said = "" if effect is None else f"  Brier without its source {effect:.5f}"
+        effect_said = "" if effect is None else say(f"  Brier without its source {effect:.5f}")
         typer.echo(f"{row.item:42} {shares}{uneven}{effect_said}{said}")
     if effects.get(""):
-        typer.echo(f"Brier with all sources {effects['']:.5f}")
+        typer.echo(say(f"Brier with all sources {effects['']:.5f}"))
 
 
 def _masked_effects(code: str, theme: str) -> dict[str, float]:
@@ -313,7 +331,7 @@ def decide(
             keep(con, town)
         finally:
             con.close()
-    typer.echo(f"{made.decided_on} {theme} {item}: {'included' if include else 'excluded'}")
+    typer.echo(f"{made.decided_on} {theme} {item}: {say('included') if include else say('excluded')}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import language, say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(no_args_is_help=True, help="Clerical review of record pairs.")
@@ -33,11 +34,11 @@ def list_(municipality: Code, as_json: Json = False, home: Home = None) -> None:
 
     from kodomo_platform.linkage.review import KINDS_JA
 
-    table = Table(title=f"未判断の組 {len(pairs)} / {len(pairs)} open pairs")
-    for heading in ("番号", "種類", "確率", "資料", "影響する記録数"):
-        table.add_column(heading, no_wrap=heading == "番号")
+    table = Table(title=say(f"{len(pairs)} open pairs"))
+    for heading in ("pair", "kind", "probability", "sources", "records touched"):
+        table.add_column(say(heading), no_wrap=heading == "pair")
     for pair in pairs:
-        kind = f"{KINDS_JA.get(pair.kind, '')} ({pair.kind})"
+        kind = pair.kind if language() == "en" else f"{KINDS_JA.get(pair.kind, '')} ({pair.kind})"
         table.add_row(
             pair.pair_id, kind, f"{pair.probability:.3f}", f"{pair.left[0]} – {pair.right[0]}", str(pair.touches)
         )
@@ -62,6 +63,7 @@ def show(
         pair = find(con, municipality, pair_id)
         values = side_by_side(con, pair)
         steps = waterfall(con, pair)
+    english = english or language() == "en"
     out = console()
     why = pair.evidence.get("why", "")
     if english:
@@ -105,7 +107,7 @@ def decide(
         pair = find(con, municipality, pair_id)
     operations.review_decide(municipality, pair.left, pair.right, decision, by, reason)
     operations.audit(by, f"review {decision}", pair_id, reason, municipality=municipality)
-    typer.echo(f"{pair_id}: {decision}. It takes effect at the next run.")
+    typer.echo(say(f"{pair_id}: {decision}. It takes effect at the next run."))
 
 
 @app.command()
@@ -116,7 +118,7 @@ def revoke(pair_id: str, municipality: Code, by: By, reason: Reason, home: Home 
 
     operations.review_revoke(municipality, pair_id, by, reason)
     operations.audit(by, "review revoke", pair_id, reason, municipality=municipality)
-    typer.echo(f"{pair_id}: decision taken back.")
+    typer.echo(say(f"{pair_id}: decision taken back."))
 
 
 @app.command()
@@ -136,15 +138,14 @@ def history(
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
         return
     for decision in decisions:
-        word = {"same": "同じ", "different": "別人"}[decision.decision]
-        back = (
-            f"（{decision.revoked_at:%Y-%m-%d} {decision.revoked_by} 取消：{decision.revoke_reason}）"
-            if decision.revoked_at
-            else ""
-        )
-        typer.echo(f"{decision.pair_id} {word} {decision.decided_at:%Y-%m-%d} {decision.by}：{decision.reason}{back}")
+        word = {"same": say("same person"), "different": say("different people")}[decision.decision]
+        typer.echo(f"{decision.pair_id} {word} {decision.decided_at:%Y-%m-%d} {decision.by}: {decision.reason}")
+        if decision.revoked_at:
+            typer.echo(
+                say(f"  taken back {decision.revoked_at:%Y-%m-%d} by {decision.revoked_by}: {decision.revoke_reason}")
+            )
     if not decisions:
-        typer.echo("判断はまだありません / nothing was decided yet")
+        typer.echo(say("nothing was decided yet"))
 
 
 @app.command()
@@ -158,7 +159,7 @@ def export(
 
     with warehouse(municipality, read_only=True) as con:
         count = export_sheet(con, municipality, out)
-    typer.echo(f"{count} pairs written to {out}")
+    typer.echo(say(f"{count} pairs written to {out}"))
 
 
 @app.command("import")
@@ -171,9 +172,11 @@ def import_(sheet: Path, municipality: Code, as_json: Json = False, home: Home =
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report), ensure_ascii=False))
     else:
-        typer.echo(f"{report.taken} decisions taken over, {report.already} stood already, {report.open} still open")
+        typer.echo(
+            say(f"{report.taken} decisions taken over, {report.already} stood already, {report.open} still open")
+        )
         for line in report.refused:
-            typer.echo(line, err=True)
+            typer.echo(say_error(line), err=True)
     if report.refused:
         raise typer.Exit(1)
 
@@ -200,7 +203,7 @@ def sample(
         return
     for row in strata:
         typer.echo(f"  {row.name}: {len(row.drawn)} / {row.size}")
-    typer.echo(f"標本を書き出しました: {out}。判断を記入し、`kodomo review estimate` へ。 / fill in, then estimate")
+    typer.echo(say(f"written: {out}. Fill in the decisions, then `kodomo review estimate`."))
 
 
 @app.command()
@@ -215,15 +218,16 @@ def estimate(sheet: Path, municipality: Code, as_json: Json = False, home: Home 
         return
     from rich.table import Table
 
-    table = Table(title=f"標本 {found.judged} 組（未記入 {found.open}） / judged pairs")
-    for heading in ("層 / stratum", "組 / pairs", "判断 / judged", "同じ人 / same"):
-        table.add_column(heading, justify="left" if heading.startswith("層") else "right")
+    table = Table(title=say(f"{found.judged} pairs judged, {found.open} still open"))
+    table.add_column(say("stratum"))
+    for heading in ("pairs", "judged", "same person"):
+        table.add_column(say(heading), justify="right")
     for row in found.strata:
         table.add_row(row["stratum"], f"{row['pairs']:,}", f"{row['judged']:,}", f"{row['same']:,}")
     out = console()
     out.print(table)
     for name, value, (low, high) in (
-        ("適合率 / precision", found.precision, found.precision_ci95),
-        ("再現率 / recall (before review, among compared pairs)", found.recall, found.recall_ci95),
+        (say("precision"), found.precision, found.precision_ci95),
+        (say("recall (before review, among compared pairs)"), found.recall, found.recall_ci95),
     ):
         out.print(f"{name}: {value:.4f}  95 % [{low:.4f}, {high:.4f}]")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, Json, apply_home
 from kodomo_platform.errors import UsageError
 
@@ -46,4 +47,4 @@ def command(
         print(json.dumps(dataclasses.asdict(report), ensure_ascii=False))
         raise typer.Exit(0 if report.success else 1)
     require_success(report)
-    print(f"{municipality}: {job} succeeded (run {report.run_id}); {len(report.warnings)} quality warnings")
+    print(say(f"{municipality}: {job} succeeded (run {report.run_id}); {len(report.warnings)} quality warnings"))

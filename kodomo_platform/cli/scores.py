@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from kodomo_platform.cli.lineage import Language
+from kodomo_platform.cli.languages import Language, spoken
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 
 app = typer.Typer(help="Show and compare scores.", no_args_is_help=True)
@@ -19,7 +19,7 @@ Mode = Annotated[
     Literal["alert", "ox", "score"] | None,
     typer.Option("--mode", help="How much to show. Default: as the municipality has decided.", show_default=False),
 ]
-Lang = Annotated[Language, typer.Option("--lang", help="Language of what is printed.")]
+Lang = Annotated[Language | None, typer.Option("--lang", help="Language of what is printed.")]
 
 
 def _mode(municipality: str, theme: str, asked: Any) -> Any:
@@ -35,12 +35,14 @@ def list_scores(
     theme: Annotated[str, typer.Option("--theme", "-t", help="Theme.")],
     mode: Mode = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Children listed.")] = 20,
-    lang: Lang = Language.ja,
+    lang: Lang = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """The newest published list: who, how it is shown, why; then who cannot be judged and who was not seen for long."""
     apply_home(home)
+    lang = spoken(lang)
+    ja = lang is Language.ja
     from kodomo_platform.scoring.comparison import current
     from kodomo_platform.scoring.display import shown
 
@@ -52,7 +54,6 @@ def list_scores(
             json.dumps([{"child_id": row["child_id"], **asdict(view)} for row, view in seen], ensure_ascii=False)
         )
         return
-    ja = lang is Language.ja
     judged = [pair for pair in seen if pair[0]["determinable"] and pair[1].listed]
     open_ = [pair for pair in seen if not pair[0]["determinable"]]
     unseen = [pair for pair in seen if any(rule["key"] == "not_seen" for rule in pair[0]["rule_hits"])]
@@ -100,12 +101,14 @@ def show(
     child: Annotated[str, typer.Option("--child", help="child_id.")],
     theme: Annotated[str | None, typer.Option("--theme", "-t", help="Theme.")] = None,
     mode: Mode = None,
-    lang: Lang = Language.ja,
+    lang: Lang = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """One child's newest published scores with their reasons, as the municipality shows them."""
     apply_home(home)
+    lang = spoken(lang)
+    ja = lang is Language.ja
     from kodomo_platform.scoring.comparison import latest
     from kodomo_platform.scoring.display import shown
 
@@ -113,7 +116,6 @@ def show(
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
         return
-    ja = lang is Language.ja
     told: set[str] = set()
     for row in rows:
         if row["theme"] in told:
@@ -139,12 +141,14 @@ def diff(
     after: Annotated[str, typer.Argument(help="Score version (a prefix does), or VERSION@DATE.")],
     municipality: Annotated[str | None, typer.Option("--municipality", "-m", help="Municipality code.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Children listed, each with why.")] = 20,
-    lang: Lang = Language.ja,
+    lang: Lang = None,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Who moved between two score versions, how many, and why."""
     apply_home(home)
+    lang = spoken(lang)
+    ja = lang is Language.ja
     from kodomo_platform.scoring.comparison import compare
     from kodomo_platform.scoring.display import BANDS
 
@@ -152,7 +156,6 @@ def diff(
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=2))
         return
-    ja = lang is Language.ja
     typer.echo(f"{result.theme}: {before} → {after}")
     if ja:
         typer.echo("変わった理由: " + ("、".join(result.causes) or "なし（同じ版）"))

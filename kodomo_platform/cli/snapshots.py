@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import PublishingError
 from kodomo_platform.settings import get_settings
@@ -54,9 +55,9 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
 
     table = Table()
     for heading in ("code", "as of", "version", "in use"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(say(heading), no_wrap=True)
     for heading in ("published", "children", "scores", "quality"):
-        table.add_column(heading)
+        table.add_column(say(heading))
     for snapshot in found:
         rows = snapshot.row_counts if snapshot.manifest else {}
         table.add_row(
@@ -64,12 +65,12 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
             snapshot.as_of.isoformat(),
             snapshot.version,
             "●" if snapshot.is_current else "",
-            str(snapshot.manifest.get("created_at", "manifest cannot be read")),
+            str(snapshot.manifest.get("created_at", say("manifest cannot be read"))),
             f"{rows.get('child_register', 0):,}",
             f"{rows.get('risk_scores', 0):,}",
-            str(snapshot.manifest.get("quality", {}).get("verdict", "")),
+            _verdict(str(snapshot.manifest.get("quality", {}).get("verdict", ""))),
         )
-    console().print(table if found else "nothing has been published here yet: see `kodomo run`")
+    console().print(table if found else say("nothing has been published here yet: see `kodomo run`"))
 
 
 @app.command("verify")
@@ -105,13 +106,19 @@ def verify_snapshots(
         )
     else:
         for one, found in faults.items():
-            typer.echo(f"{'sound  ' if not found else 'FAULTY '} {one}")
+            typer.echo(f"{say('sound  ') if not found else say('FAULTY ')} {one}")
             for fault in found:
-                typer.echo(f"  {fault}")
+                typer.echo(f"  {say_error(fault)}")
     if not paths:
         raise PublishingError("there is no snapshot to verify", action="`kodomo snapshots list` shows what there is")
     if any(faults.values()):
         raise typer.Exit(1)
+
+
+def _verdict(code: str) -> str:
+    """What was found of a snapshot's quality, in words."""
+    words = {"passed": say("passed"), "passed_with_warnings": say("passed, with warnings")}
+    return words.get(code, code)
 
 
 def _asked(codes: list[str] | None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, Json, apply_home
 
 
@@ -40,10 +41,10 @@ def synth(
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("people", total=None)
+        task = bar.add_task(say("people"), total=None)
 
         def show(source: str, done: int, total: int) -> None:
-            bar.update(task, description=source or "truth", completed=done, total=total)
+            bar.update(task, description=source or say("truth"), completed=done, total=total)
 
         report = generate(
             place, children, months, seed, quality, out, truth, end=end.date(), extracts=extracts, progress=show
@@ -51,6 +52,6 @@ def synth(
     if as_json:
         print(json.dumps(report.as_dict(), ensure_ascii=False))
         return
-    print(f"{place.code} {place.name_ja}: {report.files} files, {sum(report.rows.values()):,} rows in {out}")
-    print(f"faults: {report.faults:,} of {report.fault_kinds} kinds; truth in {truth}")
-    print("outcomes: " + ", ".join(f"{theme} {count}" for theme, count in report.outcomes.items()))
+    print(say(f"{place.code} {place.name_ja}: {report.files} files, {sum(report.rows.values()):,} rows in {out}"))
+    print(say(f"faults: {report.faults:,} of {report.fault_kinds} kinds; truth in {truth}"))
+    print(say("outcomes: " + ", ".join(f"{theme} {count}" for theme, count in report.outcomes.items())))

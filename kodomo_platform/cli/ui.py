@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kodomo_platform.cli.languages import say
 from kodomo_platform.cli.options import Home, apply_home
 
 
@@ -19,4 +20,4 @@ def command(
     apply_home(home)
     from kodomo_platform.orchestration.servers import serve
 
-    raise typer.Exit(serve(host, port, mlflow_port))
+    raise typer.Exit(serve(host, port, mlflow_port, say))

@@ -84,17 +84,15 @@ def _missing(
     header: Sequence[str], mapped: Mapping[str, str], names: Mapping[str, str], missing: list[str], where: str
 ) -> ExtractError:
     listed = ", ".join(f"{mapped[item]} ({item})" for item in missing)
-    what = f"the header lacks {len(missing)} of {len(mapped)} mapped columns: {listed}"
-    if 2 * len(missing) <= len(mapped):
-        known = set(names.values())
-        unknown = [
-            name.strip()[:_LONGEST_HEADER_SHOWN] for name in header if name.strip() and folded(name) not in known
-        ]
-        what += f"; columns it has that are not mapped: {', '.join(unknown) or 'none'}"
-    else:
-        what += f"; the first row has {len(header)} fields and may not be the header"
+    known = set(names.values())
+    unknown = [name.strip()[:_LONGEST_HEADER_SHOWN] for name in header if name.strip() and folded(name) not in known]
     return ExtractError(
-        what,
+        f"the header lacks {len(missing)} of {len(mapped)} mapped columns: {listed}"
+        + (
+            f"; columns it has that are not mapped: {', '.join(unknown) or 'none'}"
+            if 2 * len(missing) <= len(mapped)
+            else f"; the first row has {len(header)} fields and may not be the header"
+        ),
         where=where,
         expected="every mapped column, under the name that the municipality's file gives it",
         action="if a column was renamed, change `columns` (or `skip_rows`, `header`) in the municipality's file; "

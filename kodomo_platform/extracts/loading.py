@@ -168,7 +168,7 @@ def load_all(
         except ExtractError as error:
             faults.append(str(error))
     if faults:
-        raise ExtractError("\n".join([f"{len(faults)} of {len(municipality.sources)} sources refused", *faults]))
+        raise ExtractError(f"{len(faults)} of {len(municipality.sources)} sources refused\n" + "\n".join(faults))
     return reports
 
 

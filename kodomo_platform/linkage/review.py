@@ -349,17 +349,13 @@ def read_answers(code: str, path: Path) -> list[Answer]:
         told, by, reason = (value.strip() for value in row[len(_LOCKED) + 1 :])
         decision = _DECISIONS_JA.get(told, told)
         if not hmac.compare_digest(checksum.encode(), _checksum(code, values).encode()):
-            faults.append(
-                f"row {number}: altered, or made for another municipality or installation / 記入欄以外が書き換えられたか、別の自治体・別の環境の表です"
-            )
+            faults.append(f"row {number}: altered, or made for another municipality or installation")
         elif values[0] in seen:
-            faults.append(f"row {number}: this pair stands twice in the sheet / 同じ組が表に二度あります")
+            faults.append(f"row {number}: this pair stands twice in the sheet")
         elif decision and decision not in operations_decisions():
-            faults.append(
-                f"row {number}: the decision is neither 同じ (same) nor 別人 (different) / 判断は「同じ」か「別人」で記入してください"
-            )
+            faults.append(f"row {number}: the decision is neither 同じ (same) nor 別人 (different)")
         elif decision and (not by or not reason):
-            faults.append(f"row {number}: a decision needs a name and a reason / 判断には判断者と理由が必要です")
+            faults.append(f"row {number}: a decision needs a name and a reason")
         else:
             left, right = (values[4], values[5]), (values[6], values[7])
             answers.append(Answer(number, values[0], left, right, decision, by, reason))

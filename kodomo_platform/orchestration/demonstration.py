@@ -49,9 +49,12 @@ def demonstrate(
     seed: int,
     quality: str,
     workers: int,
-    said: Callable[[str, str], None],
+    said: Callable[[str, str | None], None],
 ) -> list[Outcome]:
-    """Run the demonstration for ``codes`` (empty: every pilot), ``workers`` municipalities at a time."""
+    """Run the demonstration for ``codes`` (empty: every pilot), ``workers`` municipalities at a time.
+
+    ``said`` is called with the code of each that has ended and with its error, None when it was published.
+    """
     from kodomo_platform.orchestration.installation import prepare
 
     chosen = [load_municipality(code).code for code in codes] or municipality_codes()
@@ -67,7 +70,7 @@ def demonstrate(
             code = futures[future]
             outcome = future.result()
             done[code] = outcome
-            said(code, "published" if outcome.success else f"failed: {outcome.error}")
+            said(code, outcome.error)
     return [done[code] for code in chosen]
 
 

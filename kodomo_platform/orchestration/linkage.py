@@ -7,6 +7,7 @@ import dagster as dg
 from dagster import PreviewWarning
 
 from kodomo_platform.linkage.watch import BLOCKING, CHECKS
+from kodomo_platform.messages import in_both
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
@@ -134,7 +135,7 @@ def linkage_model(context: dg.AssetExecutionContext, run_settings: RunSettings) 
     except LinkageError as error:
         # a municipality without numbers cannot teach: a fact, not a failure; the standing model goes on linking
         context.log.warning("no linkage model: %s", error)
-        return dg.MaterializeResult(metadata={"trained": False, "reason": str(error)})
+        return dg.MaterializeResult(metadata={"trained": False, "reason": in_both(error)})
     return dg.MaterializeResult(
         metadata={
             "trained": True,

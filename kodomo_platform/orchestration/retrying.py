@@ -1,4 +1,5 @@
-"""Which failures may pass by themselves a moment later; those alone are tried again.
+"""Which failures may pass by themselves a moment later; those alone are tried again. The platform's own errors are told
+in Japanese and English, everything else as it is.
 
 A database somebody else holds for a second, a network share or a server that did not answer. A bad extract, a full
 disk or a defect stays what it is however often it is tried.
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import dagster as dg
+
+from kodomo_platform.errors import KodomoError
+from kodomo_platform.messages import in_both
 
 MAX_RETRIES = 3
 SECONDS_BETWEEN = 5.0
@@ -53,7 +57,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def retried(step: F) -> F:
-    """The step, asking Dagster to try it again (at most three times) when it failed of something that passes."""
+    """The step, asking Dagster to try it again (at most three times) when it failed of something that passes.
+
+    An error of the platform's own becomes the failure that Dagster's pages show, in both languages, and its cause.
+    """
     if inspect.isgeneratorfunction(step):
 
         @functools.wraps(step)
@@ -61,9 +68,9 @@ def retried(step: F) -> F:
             try:
                 yield from step(*arguments, **named)
             except Exception as error:
-                if not is_transient(error):
+                if (instead := _instead(error)) is None:
                     raise
-                raise _again() from error
+                raise instead from error
 
         return generator  # type: ignore[return-value]
 
@@ -72,12 +79,15 @@ def retried(step: F) -> F:
         try:
             return step(*arguments, **named)
         except Exception as error:
-            if not is_transient(error):
+            if (instead := _instead(error)) is None:
                 raise
-            raise _again() from error
+            raise instead from error
 
     return plain  # type: ignore[return-value]
 
 
-def _again() -> dg.RetryRequested:
-    return dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=SECONDS_BETWEEN)
+def _instead(error: Exception) -> dg.RetryRequested | dg.Failure | None:
+    """What to raise for ``error``; None for itself."""
+    if is_transient(error):
+        return dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=SECONDS_BETWEEN)
+    return dg.Failure(description=in_both(error)) if isinstance(error, KodomoError) else None

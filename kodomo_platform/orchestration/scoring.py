@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster import PreviewWarning
 
+from kodomo_platform.messages import in_both
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
@@ -40,7 +41,7 @@ def risk_model(context: dg.AssetExecutionContext, run_settings: RunSettings) -> 
                 # too few outcomes is a fact about this municipality, not a failure: criteria go on scoring alone
                 context.log.warning("no model for theme %s: %s", theme.key, error)
                 metadata[f"{theme.key}_trained"] = False
-                metadata[f"{theme.key}_reason"] = str(error)
+                metadata[f"{theme.key}_reason"] = in_both(error)
                 continue
             metadata[f"{theme.key}_trained"] = True
             metadata[f"{theme.key}_mlflow_run_id"] = report.mlflow_run_id

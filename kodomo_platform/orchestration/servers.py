@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from kodomo_platform.errors import ConfigurationError
@@ -48,8 +49,8 @@ def commands(host: str, port: int, mlflow_port: int) -> dict[str, list[str]]:
     }
 
 
-def serve(host: str, port: int, mlflow_port: int) -> int:
-    """Run until interrupted or until one server stops; returns the exit code."""
+def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> int:
+    """Run until interrupted or until one server stops; returns the exit code. ``say`` puts it into the reader's words."""
     dagster_instance_home()
     settings = get_settings()
     settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
@@ -74,14 +75,13 @@ def serve(host: str, port: int, mlflow_port: int) -> int:
             # a group of its own: Ctrl-C reaches this process alone, which then stops each server with its workers
             running[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
             log.close()
-        print(
-            f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops all.",
-            flush=True,
-        )
+        print(f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}")
+        print(say(f"logs     {logs}"))
+        print(say("Ctrl-C stops all."), flush=True)
         while not interrupted:
             for name, process in running.items():
                 if process.poll() is not None:
-                    print(f"{name} stopped with code {process.returncode}; see {logs}", file=sys.stderr)
+                    print(say(f"{name} stopped with code {process.returncode}; see {logs}"), file=sys.stderr)
                     return 1
             time.sleep(0.5)
         return 0

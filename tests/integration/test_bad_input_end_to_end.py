@@ -148,20 +148,22 @@ def test_one_bad_file_per_source_each_is_named_and_nothing_is_published(
     delivery(BAD, "YOTAIKYO_20261008.xlsx", changed_book(landed(finished, "YOTAIKYO"), formulas))
     said = refused(finished, kodomo(finished, "run", "-m", CODE), before)
     for file, reason in {
-        "JUKI_20261008.csv": "the file is empty",
-        "GAKUREI_20261008.csv": "looks like utf-16",
-        "HOIKU_20261008.csv": "more than once",
+        "JUKI_20261008.csv": "ファイルが空です",
+        "GAKUREI_20261008.csv": "中身はutf-16-leのようです",
+        "HOIKU_20261008.csv": "同じ列が二度以上あります",
         "IDOU_20261008.csv": "異動年月日",
-        "NYUYOJI_20261008.csv": "the header lacks 1 of",
-        "SHUKKETSU_20261008.csv": "the extract has 49 records; the last one (2026-10-01) had",
-        "TEATE_20261008.csv": "the extract has 0 records",
-        "SHIEN_132071_20261008.csv": "another municipality (132071)",
-        "TOEN_20261008.csv": "wrong_field_count",
-        "KAJISO_20261008.xlsx": "refused unopened",
-        "NINSHIN_20261008.xlsx": "1 of them hidden",
-        "YOTAIKYO_20261008.xlsx": "formula_without_value",
+        "NYUYOJI_20261008.csv": "列のうち1列がありません",
+        "SHUKKETSU_20261008.csv": "抽出データは49件です。前回（2026-10-01）は",
+        "TEATE_20261008.csv": "抽出データは0件です",
+        "SHIEN_132071_20261008.csv": "別の自治体のコードがあります（132071）",
+        "TOEN_20261008.csv": "欄の数が違う",
+        "KAJISO_20261008.xlsx": "開かずに受け取りを断りました",
+        "NINSHIN_20261008.xlsx": "1枚は非表示です",
+        "YOTAIKYO_20261008.xlsx": "計算されていない数式",
     }.items():
         assert any(f"2026-10-08/{file}: " in line and reason in line for line in said.splitlines()), (file, said)
+    assert "\n  対処: 抽出データの修正を保有主体に依頼してください。" in said
+    assert not {"expected:", "what to do:", "error:"} & set(said.replace("\n", " ").split(" "))
 
 
 @pytest.mark.slow
@@ -185,7 +187,7 @@ def test_a_neighbours_register_a_merged_header_and_what_is_no_workbook(
         changed_book(landed(finished, "KAJISO"), lambda book: book.worksheets[0].merge_cells("B3:C3")),
     )
     delivery(BAD, "NINSHIN_20261008.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600)
-    said = refused(finished, kodomo(finished, "run", "-m", CODE), before)
+    said = refused(finished, kodomo(finished, "--lang", "en", "run", "-m", CODE), before)
     assert "only 0 were in the last extract" in said or "lie in 府中町" in said
     assert "the header row (3) has merged cells" in said
     assert "not a readable XLSX" in said
@@ -194,9 +196,10 @@ def test_a_neighbours_register_a_merged_header_and_what_is_no_workbook(
 def test_a_delivery_dated_in_the_future(finished: Path, delivery: Callable[[str, str, bytes], Path]) -> None:
     before = current(finished)
     delivery(FUTURE, "JUKI_20990101.csv", landed(finished, "JUKI").read_bytes())
-    assert f"{CODE}/{FUTURE}: the folder is dated in the future" in refused(
-        finished, kodomo(finished, "run", "-m", CODE), before
-    )
+    said = refused(finished, kodomo(finished, "--lang", "en", "run", "-m", CODE), before)
+    assert f"{CODE}/{FUTURE}: the folder is dated in the future" in said
+    assert "\n  what to do: rename the folder" in said
+    assert not any("ぁ" <= letter <= "ん" for letter in said)
 
 
 @pytest.mark.slow
@@ -210,7 +213,7 @@ def test_a_full_disk(finished: Path, delivery: Callable[[str, str, bytes], Path]
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     assert "Traceback" not in said
-    assert "the disk is full" in said
+    assert "ディスクがいっぱいです" in said
     assert current(finished) == before
     assert kodomo(finished, "snapshots", "verify", "-m", CODE).returncode == 0
 
@@ -224,7 +227,7 @@ def test_a_code_that_is_none(home: Path, command: str) -> None:
     code = command.split()[-1]
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
-    assert f"no municipality {code}" in done.stderr or "not a municipality code" in done.stderr
+    assert f"自治体 {code} は登録されていません" in done.stderr or "自治体コードではありません" in done.stderr
 
 
 @pytest.mark.slow

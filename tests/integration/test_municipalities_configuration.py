@@ -87,8 +87,8 @@ def test_check_command(home: Path, tmp_path: Path) -> None:
     file.write_text("code: '112242'\ncolour: red\n", encoding="utf-8")
     result = runner.invoke(municipality_app, ["check", str(file)])
     assert result.exit_code == 1
-    assert "bad.yaml:1: code: the check digit is wrong" in result.output
-    assert "bad.yaml:2: colour: unknown key" in result.output
+    assert "bad.yaml:1: code: 検査数字が違います。正しくは 112241 です" in result.output
+    assert "bad.yaml:2: colour: 使えないキー `colour` です" in result.output
     rows = json.loads(runner.invoke(municipality_app, ["check", str(file), "--json"]).output)
     assert {row["line"] for row in rows} >= {1, 2}
 

@@ -161,7 +161,7 @@ def test_two_runs_of_one_municipality_never_overlap(finished: Path) -> None:
     outputs = [process.communicate(timeout=420)[0] for process in together]
     codes = sorted(process.returncode for process in together)
     assert codes == [0, 1], outputs
-    assert any("another run of municipality" in text for text in outputs)
+    assert any(f"自治体 {CODE} の別の実行が進んでいます" in text for text in outputs)
 
 
 def test_a_broken_extract_publishes_nothing_and_leaves_the_last_good_snapshot(finished: Path) -> None:

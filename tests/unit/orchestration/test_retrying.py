@@ -15,6 +15,7 @@ from kodomo_platform.errors import ExtractError
 from kodomo_platform.extracts.landing import disk_error
 from kodomo_platform.orchestration import retrying
 from kodomo_platform.orchestration.retrying import is_transient, retried
+from kodomo_platform.orchestration.runs import _cause
 
 
 def caused(cause: BaseException) -> ExtractError:
@@ -71,3 +72,27 @@ def test_dagster_tries_again_what_may_pass_and_nothing_else(
         result = dg.materialize([step], instance=instance, raise_on_error=False)
     assert len(tried) == tries
     assert result.success is (tries == 3)
+
+
+@pytest.mark.parametrize("as_generator", [False, True])
+def test_dagster_shows_our_errors_in_japanese_and_english(as_generator: bool, tmp_path: Path) -> None:
+    error = ExtractError("the file is empty", where="2026-10-08/a.csv", action="rename the folder")
+
+    def plain(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        raise error
+
+    def generator(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        yield from ()
+        raise error
+
+    step = dg.asset(name="step")(retried(generator if as_generator else plain))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = dg.materialize([step], instance=instance, raise_on_error=False)
+        (failed,) = (event.step_failure_data for event in result.all_events if event.is_step_failure)
+    assert failed.user_failure_data is not None
+    assert failed.user_failure_data.description == (
+        "2026-10-08/a.csv: ファイルが空です\n  対処: フォルダーの名前を直してください\n\n"
+        "2026-10-08/a.csv: the file is empty\n  what to do: rename the folder"
+    )
+    # what a command says of the run is the error itself, once
+    assert _cause(failed.error) == str(error)

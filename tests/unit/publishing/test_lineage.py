@@ -93,4 +93,4 @@ def test_the_commands_answer_programs(published: Path) -> None:
     (published / "more").touch()
     found = runner.invoke(snapshots_app, ["verify"])
     assert found.exit_code == 1
-    assert "does not belong" in found.stdout
+    assert "このスナップショットのものではありません" in found.stdout
