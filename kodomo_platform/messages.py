@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILE = Path(__file__).with_name("messages_ja.yaml")
 
 EXPECTED, ACTION = "正しくは", "対処"
+# a folder, a file, a place in it and a name may stand before what is told; a text of colons alone is nobody's
+_MOST_CUTS = 12
 _LABELS = {"expected: ": f"{EXPECTED}: ", "what to do: ": f"{ACTION}: "}
 
 
@@ -141,10 +143,14 @@ class Messages:
 
     def _listed(self, text: str) -> _Told | None:
         """Texts one after the other, all of them known."""
-        pieces = text.split("; ")
-        found = [told for piece in pieces if (told := self._whole(piece))] if len(pieces) > 1 else []
-        if not found or len(found) < len(pieces):
+        if "; " not in text:
             return None
+        found = []
+        for piece in text.split("; "):
+            told = self._whole(piece)
+            if told is None:
+                return None
+            found.append(told)
         return _Told(sum(told.weight for told in found), "、".join(told.text for told in found))
 
     def _line(self, line: str) -> _Told:
@@ -166,11 +172,14 @@ class Messages:
 
 
 def _cuts(text: str) -> Iterator[int]:
+    """The beginning and the places after the first colons."""
     at = 0
-    while at >= 0:
+    for _ in range(_MOST_CUTS):
         yield at
         found = text.find(": ", at)
-        at = found + 2 if found >= 0 else -1
+        if found < 0:
+            return
+        at = found + 2
 
 
 @lru_cache(maxsize=1)
@@ -202,7 +211,10 @@ def error_text(text: str) -> str:
 
 def output_text(text: str) -> str:
     """What a command prints, in Japanese."""
-    found = _outputs().whole(text)
+    try:
+        found = _outputs().whole(text)
+    except OSError:
+        return text
     return text if found is None else found
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.languages import say, say_error
+from kodomo_platform.cli.languages import language, say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, linked_warehouse
 
 app = typer.Typer(no_args_is_help=True, help="History of child ids, undoing merges, training the linkage model.")
@@ -125,12 +125,11 @@ def watch(
         content = {"metrics": rows, "checks": [dataclasses.asdict(finding) for finding in findings]}
         typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
         return
+    outcomes = {"passed": say("passed"), "warning": say("warning"), "critical": say("critical")}
+    side = -1 if language() == "en" else 0  # Japanese stands before the English
     for finding in findings:
-        typer.echo(
-            say(
-                f"{finding.outcome:8} {finding.found:g} (limit {finding.limit:g}) {CHECKS[finding.check]} {finding.source}"
-            )
-        )
+        outcome, check = outcomes[finding.outcome], CHECKS[finding.check].split(" / ")[side]
+        typer.echo(say(f"{outcome:8} {finding.found:g} (limit {finding.limit:g}) {check} {finding.source}"))
     typer.echo(history)
 
 

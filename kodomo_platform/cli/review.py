@@ -74,7 +74,7 @@ def show(
         out.print(
             f"{pair.pair_id}  {KINDS_JA.get(pair.kind, pair.kind)}  確率 {pair.probability:.3f}  {WHY_JA.get(why, why)}"
         )
-        chart = Table(title="証拠の内訳 / evidence, step by step")
+        chart = Table(title="証拠の内訳")
         for heading in ("比べたもの", "結果", "重み（ビット）", "意味"):
             chart.add_column(heading, justify="right" if heading.startswith("重み") else "left")
         for step, found, bits, strength in steps:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from kodomo_platform.catalog import Source, load_catalog
+from kodomo_platform.messages import error_text
 from kodomo_platform.municipalities import write_configuration
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
@@ -75,7 +76,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
                 con, municipality, source.key, get_settings().landing, trusted=published_files(municipality.code)
             )
             for warning in report.warnings:
-                context.log.warning("%s", warning)
+                context.log.warning("%s / %s", error_text(warning), warning)
             total = con.execute(f"select count(*) from raw.{source.raw_table}").fetchone()
             files = con.execute(
                 """

@@ -63,7 +63,10 @@ def municipality_schedule(code: str) -> dg.ScheduleDefinition:
     )
     def run(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if not context.instance.has_dynamic_partition(str(MUNICIPALITIES.name), code):
-            return dg.SkipReason(f"municipality {code} is not onboarded: run `kodomo onboard`")
+            return dg.SkipReason(
+                f"自治体 {code} は追加されていません。`kodomo onboard` で追加してください / "
+                f"municipality {code} is not onboarded: run `kodomo onboard`"
+            )
         return dg.RunRequest(run_key=f"{code}:{context.scheduled_execution_time.isoformat()}", partition_key=code)
 
     return run
@@ -81,7 +84,10 @@ def municipality_schedule(code: str) -> dg.ScheduleDefinition:
 def linkage_training_yearly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     codes = context.instance.get_dynamic_partitions(str(MUNICIPALITIES.name))
     if not codes:
-        yield dg.SkipReason("no municipality is onboarded: run `kodomo onboard`")
+        yield dg.SkipReason(
+            "追加された自治体がありません。`kodomo onboard` で追加してください / "
+            "no municipality is onboarded: run `kodomo onboard`"
+        )
     for code in codes:
         yield dg.RunRequest(run_key=f"{code}:{context.scheduled_execution_time.isoformat()}", partition_key=code)
 
@@ -119,7 +125,7 @@ def new_extracts(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest 
                 partition_key=code,
             )
     if not requested:
-        yield dg.SkipReason("no complete extract has landed")
+        yield dg.SkipReason("そろった抽出データは届いていません / no complete extract has landed")
 
 
 def schedules() -> list[dg.ScheduleDefinition]:

@@ -189,6 +189,8 @@ def _spoken(module: _Module, function: Function | None, node: ast.AST) -> Iterat
             function is not None and function.name in _TELLING.get(module.name, ())
         ):
             yield "what", message
+        case ast.Call(func=ast.Attribute(attr="append", value=ast.Attribute(attr="warnings")), args=[warning]):
+            yield "what", warning
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(values=words)) if name in _WORDS.get(
             module.name, ()
         ):
