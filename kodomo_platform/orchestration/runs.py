@@ -148,7 +148,9 @@ def require_success(report: RunReport) -> RunReport:
     found = [*report.blocked_by, *([report.error] if report.error else [])]
     if report.blocked_by or not report.error:
         raise KodomoError(
-            "\n".join(["a blocking quality check failed; nothing was published", *found]),
+            "a blocking quality check failed; nothing was published\n" + "\n".join(found)
+            if found
+            else "a blocking quality check failed; nothing was published",
             where=where,
             expected="every critical check passes before anything is published",
             action=f"`kodomo quality show --municipality {report.municipality}` says how many rows, the correction sheets "
