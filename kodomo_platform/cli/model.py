@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,29 +32,34 @@ Lang = Annotated[Language | None, typer.Option("--lang", help="Language of what 
 _BESIDE = (
     ("baseline.criteria.precision_at_capacity", "判定基準だけの適合率", "Precision of the criteria alone"),
     ("baseline.last_list.precision_at_capacity", "去年の名簿の適合率", "Precision of last year's list"),
-    ("baseline.prevalence.precision_at_capacity", "全体の割合", "Share of all children"),
+    (
+        "baseline.prevalence.precision_at_capacity",
+        "くじ引きの適合率（全体の割合）",
+        "Precision of a lottery (prevalence)",
+    ),
     ("next_school_year.auc", "次の学年度のAUC", "AUC on the next school year"),
     ("next_school_year.precision_at_capacity", "次の学年度の適合率", "Precision on the next school year"),
-    ("flagged_new_to_watchers", "見守る人がまだ知らない割合", "Share new to those who watch"),
+    ("flagged_new_to_watchers", "名簿のうち見守る人がまだ知らない割合", "Share of the list new to those who watch"),
     ("rank_correlation", "順位の安定（順位相関）", "Stability of ranks (correlation)"),
-    ("list_kept", "名簿に残る割合", "Share of the list that stays"),
-    ("drift_psi", "分布の差（PSI）", "Drift (PSI)"),
+    ("list_kept", "次の基準日も名簿に残る割合", "Share of the list that stays"),
+    ("drift_psi", "学習時との分布の差（PSI）", "Drift (PSI)"),
     ("expert_cases_passed", "専門家の事例の合格", "Expert cases passed"),
     ("expert_cases_severe_low", "深刻な事例を低く判定", "Severe cases scored low"),
-    ("groups.biased", "差のある集団", "Groups with a gap"),
+    ("groups.biased", "差がある集団", "Groups with a gap"),
     ("groups.cannot_be_judged", "差を判断できない集団", "Groups that cannot be judged"),
-    (
-        "certainty.outcomes_kept",
-        "結果ありを「低い」と言わなかった割合（約束0.9）",
-        "Outcomes not called low (promised 0.9)",
-    ),
-    (
-        "certainty.others_kept",
-        "結果なしを「高い」と言わなかった割合（約束0.9）",
-        "Others not called high (promised 0.9)",
-    ),
+    ("certainty.outcomes_kept", "結果ありを「低い」と言わなかった割合", "Outcomes not called low"),
+    ("certainty.others_kept", "結果なしを「高い」と言わなかった割合", "Others not called high"),
     ("certainty.cannot_say", "点数だけでは言えない割合", "Share of which the score alone cannot say"),
 )
+# Of how many a count is.
+_OF = {
+    "expert_cases_passed": "expert_cases",
+    "expert_cases_severe_low": "expert_cases",
+    "groups.biased": "groups.compared",
+    "groups.cannot_be_judged": "groups.compared",
+}
+# Digits shown; shares are told in per cent.
+_DIGITS = {"auc": 3, "average_precision": 3, "brier": 4, "ece": 3, "lift_at_capacity": 2, "visits_per_outcome": 1}
 
 
 def _out(value: Any) -> None:
@@ -93,7 +98,10 @@ def review(
 ) -> None:
     """Champion and challenger side by side, each measure with its 90 % interval."""
     apply_home(home)
+    from kodomo_platform import operations
     from kodomo_platform.scoring import load_themes
+    from kodomo_platform.scoring.conformal import ERROR
+    from kodomo_platform.scoring.evaluation import DRIFT
     from kodomo_platform.scoring.model_card import CANDIDATES, MEASURES, source_name
     from kodomo_platform.scoring.review import fairness
     from kodomo_platform.scoring.review import review as compare
@@ -106,37 +114,74 @@ def review(
         _out(told | {"groups": groups and asdict(groups)})
         return
     ja = spoken(lang) is Language.ja
-    label = load_themes()[theme].label_ja if ja else load_themes()[theme].label_en
+    asked = load_themes()[theme]
     out = console()
-    out.print(f"{municipality} {theme} {label}", markup=False)
+    out.print(f"{municipality} {theme} {asked.label_ja if ja else asked.label_en}", markup=False)
     if pair[0] is None:
         out.print(
             "承認されたモデルはありません：判定基準だけで判定しています"
             if ja
             else "no model is approved: criteria alone score"
         )
-    table = Table(
-        *(("", "いま使うモデル（承認済み）", "新しい候補") if ja else ("", "champion (approved)", "challenger"))
-    )
+    if pair[1] is None:
+        out.print("新しい候補はありません" if ja else "there is no challenger")
+    heads = ("", "いま使うモデル（承認済み）", "新しい候補", "決まり（学習前に固定）")
+    in_english = ("", "champion (approved)", "challenger", "floor (fixed beforehand)")
+    table = Table(*(heads if ja else in_english))
+
+    def add(label: str, cells: Iterable[str], floor: str = "") -> None:
+        table.add_row(label, *cells, floor)
+
+    def measured(name: str) -> list[str]:
+        return [_with_interval(row.metrics, name, ja) if row else "" for row in pair]
+
     none = "なし" if ja else "none"
-    table.add_row("版" if ja else "version", *(row.version if row else none for row in pair))
-    table.add_row("候補" if ja else "candidate", *(CANDIDATES[row.candidate][not ja] if row else "" for row in pair))
-    table.add_row("基準日" if ja else "as of", *(row.as_of_date if row else "" for row in pair))
+    add("版" if ja else "version", [row.version if row else none for row in pair])
+    add("候補" if ja else "candidate", [CANDIDATES[row.candidate][not ja] if row else "" for row in pair])
+    add("基準日" if ja else "as of", [row.as_of_date if row else "" for row in pair])
+    counted = ("測った行（うち結果）", "rows measured (outcomes)")
+    add(
+        counted[not ja],
+        [f"{row.metrics['rows']:,.0f}（{row.metrics['outcomes']:.0f}）" if row else "" for row in pair],
+        f"≥ {asked.floor.outcomes}",
+    )
     table.add_section()
+    floors = {
+        "auc": f"≥ {asked.floor.auc}",
+        "lift_at_capacity": f"≥ {asked.floor.lift_at_capacity}",
+        "ece": f"≤ {asked.floor.calibration_error}",
+        "drift_psi": f"≤ {DRIFT}",
+        "expert_cases_severe_low": "0",
+        "groups.biased": "性別・世帯は 0" if ja else "0 for sex and household",
+        "certainty.outcomes_kept": f"{'約束' if ja else 'promised'} {1 - ERROR:.0%}",
+        "certainty.others_kept": f"{'約束' if ja else 'promised'} {1 - ERROR:.0%}",
+    }
     for name, labels in MEASURES.items():
-        table.add_row(labels[not ja], *(_with_interval(row.metrics, name) if row else "" for row in pair))
+        add(labels[not ja], measured(name), floors.get(name, ""))
     table.add_section()
-    for name, japanese, in_english in _BESIDE:
-        table.add_row(
-            japanese if ja else in_english, *(_with_interval(row.metrics, name) if row else "" for row in pair)
-        )
+    for name, *names in _BESIDE:
+        add(names[not ja], measured(name), floors.get(name, ""))
     table.add_section()
     prefix = "masked_brier."
-    for name in sorted({key for row in pair if row for key in row.metrics if key.startswith(prefix)}):
-        source = name.removeprefix(prefix)
-        said = f"{source_name(source)}が欠けたときのBrier" if ja else f"Brier without {source}"
-        table.add_row(said, *(_with_interval(row.metrics, name) if row else "" for row in pair))
+    sources = {key.removeprefix(prefix) for row in pair if row for key in row.metrics if key.startswith(prefix)}
+    for source in sorted(sources, key=lambda one: -max(_lost(row.metrics, one) for row in pair if row)):
+        add(
+            f"{source_name(source)}が欠けたときのBrier（比）" if ja else f"Brier without {source} (ratio)",
+            [
+                f"{row.metrics[prefix + source]:.4f} (×{_lost(row.metrics, source):.2f})"
+                if row and prefix + source in row.metrics
+                else ""
+                for row in pair
+            ],
+            f"≤ ×{asked.floor.masked_brier_ratio}",
+        )
     out.print(table)
+    out.print(
+        "括弧は90％区間（世帯ブートストラップ）。二つの版は別の基準日の子どもで測っているため、区間が重なる差は差と言えません"
+        if ja
+        else "in brackets 90 % intervals (household bootstrap); two versions are measured on other dates: where intervals "
+        "overlap there is no difference to speak of"
+    )
     if groups is not None:
         out.print(
             f"集団ごとの違い（版 {groups.version}）" if ja else f"groups (version {groups.version})", markup=False
@@ -144,9 +189,9 @@ def review(
         _print_groups(out, groups.own, ja)
         if groups.pooled:
             towns = "、".join(groups.municipalities)
-            said = f"{len(groups.municipalities)}自治体の合計（{towns}。件数だけを足しています）"
-            english = f"{len(groups.municipalities)} municipalities together ({', '.join(groups.municipalities)}; counts alone)"
-            out.print(said if ja else english, markup=False)
+            summed = f"{len(groups.municipalities)}自治体の合計（{towns}。件数だけを足しています）"
+            in_all = f"{len(groups.municipalities)} municipalities together ({', '.join(groups.municipalities)}; counts alone)"
+            out.print(summed if ja else in_all, markup=False)
             _print_groups(out, groups.pooled, ja)
         else:
             out.print(
@@ -157,9 +202,17 @@ def review(
     for title, row in zip(("いま使うモデル", "新しい候補") if ja else ("champion", "challenger"), pair, strict=True):
         if row is None:
             continue
-        met = ("満たす" if ja else "met") if row.meets_floor else row.floor.removeprefix("broken: ")
+        met = (
+            ("満たす" if ja else "met")
+            if row.meets_floor
+            else row.floor.replace("broken: ", "満たさない: " if ja else "broken: ")
+        )
         out.print(f"{title} {'公開の下限' if ja else 'floor'}: {met}", markup=False)
-        out.print(f"{title} MLflow run {row.run_id}, SHA-256 {row.artifact_sha256}", markup=False)
+        if row is pair[0] and (approval := operations.approved_model(municipality, theme)) is not None:
+            said = f"承認 {approval.by}: {approval.reason}" if ja else f"approved by {approval.by}: {approval.reason}"
+            out.print(f"{title} {said}", markup=False)
+        card = "（model_card.html に図と事例）" if ja else " (figures and cases: model_card.html)"
+        out.print(f"{title} MLflow run {row.run_id}{card}, SHA-256 {row.artifact_sha256}", markup=False)
     out.print(
         "決めるのは人です: kodomo model approve|reject|retire --by 氏名 --reason 理由"
         if ja
@@ -188,14 +241,29 @@ def _print_groups(out: Any, groups: Sequence[Group], ja: bool) -> None:
         out.print(text + ("、" if ja else ", ").join(hidden), markup=False)
 
 
-def _with_interval(metrics: dict[str, float], name: str) -> str:
+def _with_interval(metrics: dict[str, float], name: str, ja: bool) -> str:
     if name not in metrics:
-        return "—"
-    value = metrics[name]
-    text = f"{value:.0f}" if name.startswith(("expert_cases", "groups.")) else f"{value:.4f}"
+        return "まだ測れません" if ja else "not measured yet"
+    if name in _OF:
+        return f"{metrics[name]:.0f} / {metrics[_OF[name]]:.0f}"
+    digits = _DIGITS.get(name.rpartition(".")[2], 2)
+    share = name.endswith(("precision_at_capacity", "recall_at_capacity", "list_kept", "new_to_watchers")) or (
+        name.startswith("certainty.")
+    )
+
+    def told(value: float) -> str:
+        return f"{value:.1%}" if share else f"{value:.{digits}f}"
+
+    text = told(metrics[name])
     if f"{name}_low" in metrics:
-        text += f" ({metrics[f'{name}_low']:.3f}–{metrics[f'{name}_high']:.3f})"
+        text += f" ({told(metrics[f'{name}_low'])}–{told(metrics[f'{name}_high'])})"
     return text
+
+
+def _lost(metrics: dict[str, float], source: str) -> float:
+    """Brier without ``source`` over Brier with everything, on the same held-out rows."""
+    complete = metrics.get("held_out_brier", metrics["brier"])
+    return metrics.get(f"masked_brier.{source}", 0.0) / max(complete, 1e-12)
 
 
 @app.command()

@@ -166,7 +166,11 @@ def _parameters(found: Finding) -> dict[str, Any]:
 
 def _masked(found: Finding, candidate: str) -> dict[str, float]:
     """Brier of one candidate with each source gone at scoring time, under the names they have in MLflow."""
-    return {f"masked_brier.{source}": brier for source, brier in found.masked.get(candidate, {}).items()}
+    if candidate not in found.masked:
+        return {}
+    return {"held_out_brier": found.complete[candidate]} | {
+        f"masked_brier.{source}": brier for source, brier in found.masked[candidate].items()
+    }
 
 
 def _nested(

@@ -156,6 +156,52 @@ def test_mlflow_holds_what_a_reviewer_asks_for_and_no_child(con: duckdb.DuckDBPy
             assert not [child for child in children if child in text], path.name
 
 
+def test_a_reviewer_sees_both_versions_the_floor_and_the_groups_of_all_towns(
+    con: duckdb.DuckDBPyConnection, home: Path
+) -> None:
+    import dataclasses as dc
+
+    from typer.testing import CliRunner
+
+    from kodomo_platform.cli.model import app
+    from kodomo_platform.scoring.artifacts import keep_counts, kept_counts
+
+    def reviewed(*more: str) -> str:
+        done = CliRunner().invoke(
+            app, ["review", "-m", "112241", "-t", "school_refusal", "--home", str(home), *more], env={"COLUMNS": "220"}
+        )
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    town = made.town("school_refusal")
+    assert "承認されたモデルはありません" in reviewed()
+    train(con, town, "school_refusal", AS_OF)
+    approve_challengers("112241", by="審査者", reason="検証のため")
+    alone = reviewed()
+    assert "新しい候補はありません" in alone
+    assert "承認 審査者: 検証のため" in alone
+    assert "ほかになく、合計では判断できません" in alone
+    report = train(con, town, "school_refusal", AS_OF)
+    # another town with the same groups, and enough outcomes to say something of both together
+    counts = kept_counts("school_refusal")["112241"].counts
+    keep_counts("132071", "school_refusal", "0" * 64, [dc.replace(row, drawn=row.drawn * 1.0) for row in counts])
+    floor = load_themes()["school_refusal"].floor
+    both = reviewed()
+    for said in (f"≥ {floor.auc}", f"≤ ×{floor.masked_brier_ratio}", "2自治体の合計（112241、132071", "約束 90%"):
+        assert said in both
+    assert report.artifact_sha256 in both
+    assert "cannot be judged" in reviewed("--lang", "en")
+    told = json.loads(reviewed("--json"))
+    assert (told["champion"]["version"], told["challenger"]["version"]) == ("1", "2")
+    assert told["groups"]["version"] == "2"
+    own = {(row["kind"], row["name"]): row for row in told["groups"]["own"]}
+    for row in told["groups"]["pooled"]:
+        assert row["kind"] != "area"
+        alone_outcomes = own[row["kind"], row["name"]]["outcomes"]
+        assert row["outcomes"] is None or alone_outcomes is None or row["outcomes"] == 2 * alone_outcomes
+    assert any(row["outcomes"] for row in told["groups"]["pooled"])
+
+
 def test_every_candidate_faces_the_written_cases(con: duckdb.DuckDBPyConnection) -> None:
     from kodomo_platform.model_registry import mlflow_client
     from kodomo_platform.scoring.expert_cases import load_cases
