@@ -149,6 +149,7 @@ def diff(
     apply_home(home)
     lang = spoken(lang)
     ja = lang is Language.ja
+    from kodomo_platform.scoring import load_themes
     from kodomo_platform.scoring.comparison import compare
     from kodomo_platform.scoring.display import BANDS
 
@@ -156,7 +157,9 @@ def diff(
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=2))
         return
-    typer.echo(f"{result.theme}: {before} → {after}")
+    known = load_themes().get(result.theme)
+    label = "" if known is None else f" {known.label_ja if ja else known.label_en}"
+    typer.echo(f"{result.theme}{label}: {before} → {after}")
     if ja:
         typer.echo("変わった理由: " + ("、".join(result.causes) or "なし（同じ版）"))
         typer.echo(
@@ -193,4 +196,15 @@ def diff(
             f"{alert(move.alert_before)} → {alert(move.alert_after)}",
             "\n".join(move.why),
         )
-    console().print(table)
+    out = console()
+    out.print(table)
+    if len(result.moves) > limit:
+        rest = len(result.moves) - limit
+        out.print(f"ほか{rest}人（--limit）" if ja else f"and {rest} more (--limit)")
+    out.print(
+        "（前回）は前回だけ大きかった理由、括弧の数は点数（対数オッズ）をどれだけ動かしたか。"
+        "「データ上の兆候なし」は安全の意味ではなく、アラートの解除は支援の終了ではありません"
+        if ja
+        else "(before): a reason that was among the largest only then; the number in brackets: by how much it moved the score "
+        "(log odds). “No sign in the data” does not mean safe, and an alert that is gone ends no support"
+    )

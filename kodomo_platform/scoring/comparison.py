@@ -12,6 +12,7 @@ from typing import Any
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring.changes import published_scores
+from kodomo_platform.scoring.model_card import CANDIDATES
 from kodomo_platform.settings import get_settings, municipality_code
 from kodomo_platform.warehouse import connect
 
@@ -90,7 +91,15 @@ def _why(causes: tuple[str, ...], before: str | None, after: str | None, languag
             text += "（前回）" if language == "ja" else " (before)"
         moved.append((abs(by), f"{text}（{by:+.3f}）" if language == "ja" else f"{text} ({by:+.3f})"))
     moved.sort(key=lambda pair: -pair[0])
-    return (*causes, *(text for by, text in moved[:_REASONS] if by > _MOVED))
+    because = ("、" if language == "ja" else ", ").join(causes)
+    return (*([because] if because else []), *(text for by, text in moved[:_REASONS] if by > _MOVED))
+
+
+def _model(name: str, version: str, language: str) -> str:
+    """A model as people call it, with its version; of the criteria the beginning of their hash."""
+    known = CANDIDATES.get(name, (name, name))[language != "ja"]
+    number = version[:8] if name == "criteria" else version
+    return f"{known}（版 {number}）" if language == "ja" else f"{known} (version {number})"
 
 
 def compare(
@@ -129,7 +138,8 @@ def compare(
                 {"version": found[0][0], "date": date},
             )
         facts = con.execute(
-            "select a.theme, b.theme, a.model_name || ' ' || a.model_version, b.model_name || ' ' || b.model_version, "
+            "select a.theme, b.theme, (a.model_name, coalesce(a.model_version, '')), "
+            "(b.model_name, coalesce(b.model_version, '')), "
             "a.criteria_hash, b.criteria_hash, a.feature_hash, b.feature_hash, a.code_version, b.code_version, "
             "a.as_of_date, b.as_of_date from (select * from a limit 1) as a, (select * from b limit 1) as b"
         ).fetchone()
@@ -141,7 +151,9 @@ def compare(
         causes = []
         for key, value in (("model", 2), ("criteria", 4), ("features", 6), ("code", 8), ("data", 10)):
             if facts[value] != facts[value + 1]:
-                changed = f"{str(facts[value])[:20]} → {str(facts[value + 1])[:20]}"
+                both = (facts[value], facts[value + 1])
+                pair = [_model(one[0], one[1], language) if key == "model" else str(one)[:20] for one in both]
+                changed = " → ".join(pair)
                 hashed = key in ("criteria", "features")
                 causes.append(_CAUSES[key][language] if hashed else f"{_CAUSES[key][language]}: {changed}")
         versions_differ = any(facts[value] != facts[value + 1] for value in (2, 4, 6, 8))
