@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from kodomo_platform.errors import KodomoError
 from kodomo_platform.settings import get_settings
 
 SCHEMAS = ("cfg", "raw", "ops", "staging", "linkage", "marts", "quality")
@@ -20,20 +21,36 @@ def connect(path: Path | str, *, read_only: bool = False, encodings: bool = Fals
     """Open the warehouse at ``path`` with the house's limits.
 
     ``encodings`` loads DuckDB's extension for CP932 and its kin, from its wheel: nothing is fetched.
+    Raises KodomoError when there is none to read, or while another process (a run) writes in it.
     """
     settings = get_settings()
     if not read_only and str(path) != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect(
-        str(path),
-        read_only=read_only,
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "memory_limit": settings.memory_limit,
-            "threads": settings.threads,
-        },
-    )
+    try:
+        con = duckdb.connect(
+            str(path),
+            read_only=read_only,
+            config={
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "memory_limit": settings.memory_limit,
+                "threads": settings.threads,
+            },
+        )
+    except duckdb.IOException as error:
+        if read_only and not Path(path).exists():
+            raise KodomoError(
+                "this municipality has no warehouse yet",
+                where=str(path),
+                action=f"`kodomo run --municipality {Path(path).stem}` first",
+            ) from error
+        if "could not set lock" in str(error).lower():
+            raise KodomoError(
+                "another process is working in this municipality's warehouse",
+                where=str(path),
+                action="wait until it has ended, then start this one again",
+            ) from error
+        raise
     con.execute("set enable_progress_bar = false")  # on standard output it would spoil what programs read
     if encodings:
         from duckdb_extensions import import_extension
