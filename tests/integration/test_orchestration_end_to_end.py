@@ -215,6 +215,9 @@ def test_a_critical_fault_blocks_the_publication_and_the_corrected_extract_relea
         )
         assert blocked.returncode == 1
         assert "Traceback" not in blocked.stderr
+        # what the night shift reads: which check, of which table, how many rows; not the framework's words
+        assert "raw_education__enrolment: " in blocked.stderr
+        assert "Dagster" not in blocked.stderr
         assert current(finished) == before
         failed = json.loads(kodomo(finished, "quality", "show", "--municipality", CODE, "--json").stdout)
         critical = {one["expectation_id"] for one in failed if one["severity"] == "critical"}
