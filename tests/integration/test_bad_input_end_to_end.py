@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import resource
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,28 +18,11 @@ import openpyxl
 import pytest
 
 from kodomo_platform.settings import use_home
+from tests.integration.command_line import kodomo
 from tests.security.personal_values import values_of_snapshot
 
 CODE = "343021"
 FIRST, BAD, GOOD, FUTURE = "2026-10-01", "2026-10-08", "2026-10-09", "2099-01-01"
-KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
-
-
-def kodomo(home: Path, *arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    """The command line as its own process; with ``limit``, no file may grow beyond so many bytes (a full disk)."""
-
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 0, limit or 0))
-
-    return subprocess.run(
-        [*KODOMO, *arguments],
-        env=os.environ | {"KODOMO_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-        preexec_fn=small_disk if limit else None,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +31,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("bad-input")
     use_home(home)
     out = ("--out", str(home / "landing"), "--truth", str(home / "truth" / CODE))
-    made = kodomo(home, "synth", "-m", CODE, "--children", "120", "--months", "12", "--quality", "clean", *out)
-    assert made.returncode == 0, made.stderr
-    done = kodomo(home, "run", "-m", CODE)
-    assert done.returncode == 0, done.stderr
+    kodomo(home, "synth", "-m", CODE, "--children", "120", "--months", "12", "--quality", "clean", *out)
+    kodomo(home, "run", "-m", CODE)
     return home
 
 
@@ -104,7 +82,7 @@ def refused(home: Path, done: subprocess.CompletedProcess[str], before: Path) ->
     shown = [number for number, value in enumerate(values_of_snapshot(before)) if value in said]
     assert shown == [], "a value of a person stands in the message"
     assert current(home) == before
-    assert kodomo(home, "snapshots", "verify", "-m", CODE).returncode == 0
+    kodomo(home, "snapshots", "verify", "-m", CODE)
     return said
 
 
@@ -146,7 +124,7 @@ def test_one_bad_file_per_source_each_is_named_and_nothing_is_published(
     put("KAJISO", zip_bomb)
     delivery(BAD, "NINSHIN_20261008.xlsx", changed_book(landed(finished, "NINSHIN"), hide))
     delivery(BAD, "YOTAIKYO_20261008.xlsx", changed_book(landed(finished, "YOTAIKYO"), formulas))
-    said = refused(finished, kodomo(finished, "run", "-m", CODE), before)
+    said = refused(finished, kodomo(finished, "run", "-m", CODE, check=False), before)
     for file, reason in {
         "JUKI_20261008.csv": "ファイルが空です",
         "GAKUREI_20261008.csv": "中身はutf-16-leのようです",
@@ -176,9 +154,8 @@ def test_a_neighbours_register_a_merged_header_and_what_is_no_workbook(
     text = (Path(__file__).parents[2] / "kodomo_platform/municipalities/343021.yaml").read_text(encoding="utf-8")
     neighbour.write_text(text.replace("'343021'", "'132071'").replace("府中町", "昭島市"), encoding="utf-8")
     other = finished.parent / f"{finished.name}-other-home"
-    assert kodomo(other, "onboard", str(neighbour)).returncode == 0
-    made = kodomo(other, "synth", "-m", "132071", "--children", "100", "--out", str(out), "--truth", str(out / "truth"))
-    assert made.returncode == 0, made.stderr
+    kodomo(other, "onboard", str(neighbour))
+    kodomo(other, "synth", "-m", "132071", "--children", "100", "--out", str(out), "--truth", str(out / "truth"))
     register = next((out / "132071" / FIRST).glob("JUKI_*"))
     delivery(BAD, "JUKI_20261008.csv", register.read_bytes())
     delivery(
@@ -187,7 +164,7 @@ def test_a_neighbours_register_a_merged_header_and_what_is_no_workbook(
         changed_book(landed(finished, "KAJISO"), lambda book: book.worksheets[0].merge_cells("B3:C3")),
     )
     delivery(BAD, "NINSHIN_20261008.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600)
-    said = refused(finished, kodomo(finished, "--lang", "en", "run", "-m", CODE), before)
+    said = refused(finished, kodomo(finished, "--lang", "en", "run", "-m", CODE, check=False), before)
     assert "only 0 were in the last extract" in said or "lie in 府中町" in said
     assert "the header row (3) has merged cells" in said
     assert "not a readable XLSX" in said
@@ -196,7 +173,7 @@ def test_a_neighbours_register_a_merged_header_and_what_is_no_workbook(
 def test_a_delivery_dated_in_the_future(finished: Path, delivery: Callable[[str, str, bytes], Path]) -> None:
     before = current(finished)
     delivery(FUTURE, "JUKI_20990101.csv", landed(finished, "JUKI").read_bytes())
-    said = refused(finished, kodomo(finished, "--lang", "en", "run", "-m", CODE), before)
+    said = refused(finished, kodomo(finished, "--lang", "en", "run", "-m", CODE, check=False), before)
     assert f"{CODE}/{FUTURE}: the folder is dated in the future" in said
     assert "\n  what to do: rename the folder" in said
     assert not any("ぁ" <= letter <= "ん" for letter in said)
@@ -215,7 +192,7 @@ def test_a_full_disk(finished: Path, delivery: Callable[[str, str, bytes], Path]
     assert "Traceback" not in said
     assert "ディスクがいっぱいです" in said
     assert current(finished) == before
-    assert kodomo(finished, "snapshots", "verify", "-m", CODE).returncode == 0
+    kodomo(finished, "snapshots", "verify", "-m", CODE)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +200,7 @@ def test_a_full_disk(finished: Path, delivery: Callable[[str, str, bytes], Path]
     ["run -m ../343021", "run -m 343021/..", "run -m 34302１", "run -m 343022", "snapshots verify -m ../343021"],
 )
 def test_a_code_that_is_none(home: Path, command: str) -> None:
-    done = kodomo(home, *command.split())
+    done = kodomo(home, *command.split(), check=False)
     code = command.split()[-1]
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
@@ -273,7 +250,7 @@ def test_what_can_be_taken_is_taken_counted_and_cannot_run_in_a_spreadsheet(
     lines[50] = lines[50].replace(b'"', b'"SECRET', 1)[:-1]  # a quote never closed
     delivery(GOOD, "SHUKKETSU_20261009.csv", b"\r\n".join(lines) + b"\r\n")
 
-    done = kodomo(finished, "run", "-m", CODE, "--json")
+    done = kodomo(finished, "run", "-m", CODE, "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     after = current(finished)
     assert after != before
@@ -319,9 +296,9 @@ def test_what_can_be_taken_is_taken_counted_and_cannot_run_in_a_spreadsheet(
     assert wrong[number] in content.decode("cp932", errors="replace")
 
     # nothing that is written for a spreadsheet starts a formula
-    assert kodomo(finished, "quality", "sheets", "--municipality", CODE).returncode == 0
-    assert kodomo(finished, "catalog", "export", str(finished / "catalogue.xlsx")).returncode == 0
-    assert kodomo(finished, "catalog", "export", str(finished / "catalogue.csv")).returncode == 0
+    kodomo(finished, "quality", "sheets", "--municipality", CODE)
+    kodomo(finished, "catalog", "export", str(finished / "catalogue.xlsx"))
+    kodomo(finished, "catalog", "export", str(finished / "catalogue.csv"))
     written = [
         path
         for path in finished.rglob("*")

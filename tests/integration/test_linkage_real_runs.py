@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -14,23 +11,14 @@ import pytest
 
 from kodomo_platform.linkage import link_records
 from kodomo_platform.settings import use_home
+from tests.integration.command_line import kodomo
 
 CODE = "343021"
-KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1800),
     pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
 ]
-
-
-def kodomo(home: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [*KODOMO, *arguments], env=os.environ | {"KODOMO_HOME": str(home)}, capture_output=True, text=True, timeout=560,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def register(warehouse: Path) -> dict[str, tuple[str, str, str]]:
@@ -98,6 +86,6 @@ def test_an_id_survives_a_surname_change_a_move_and_a_new_source(tmp_path: Path)
         con.execute("delete from linkage.lnk_memory_stamp")
         con.register("again", link_records(con))
         assert con.execute("from again order by pair_id").fetchall() == kept
-    told = json.loads(kodomo(home, "linkage", "history", before[min(surname)][0], "--json"))
+    told = json.loads(kodomo(home, "linkage", "history", before[min(surname)][0], "--json").stdout)
     assert (told["status"], told["events"]) == ("active", [])
     assert {record["source"] for record in told["records"]} >= {"resident.register"}

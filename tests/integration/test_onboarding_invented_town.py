@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 
 from kodomo_platform.settings import use_home
+from tests.integration.command_line import kodomo
 
 TOWN = Path(__file__).with_name("invented_town.yaml")
 CODE = "139998"
-KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
 LOADED_BY_DAGSTER = """
 import dagster as dg, json
 from kodomo_platform.definitions import defs
@@ -26,24 +26,11 @@ with dg.DagsterInstance.get() as instance:
 """
 
 
-def kodomo(home: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [*KODOMO, *arguments],
-        env=os.environ | {"KODOMO_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=420,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_one_file_takes_a_town_with_its_own_formats_to_a_snapshot(home: Path) -> None:
-    assert "no faults" in kodomo(home, "municipality", "check", str(TOWN))
-    added = json.loads(kodomo(home, "onboard", str(TOWN), "--json"))
+    assert "no faults" in kodomo(home, "municipality", "check", str(TOWN)).stdout
+    added = json.loads(kodomo(home, "onboard", str(TOWN), "--json").stdout)
     assert added["code"] == CODE
-    known = json.loads(kodomo(home, "municipality", "list", "--json"))
+    known = json.loads(kodomo(home, "municipality", "list", "--json").stdout)
     assert [one["name_ja"] for one in known if one["code"] == CODE] == ["架空みなと町"]
 
     said = subprocess.run(
@@ -62,7 +49,7 @@ def test_one_file_takes_a_town_with_its_own_formats_to_a_snapshot(home: Path) ->
     assert files["出欠_20261001.xlsx"].startswith(b"PK")
     assert {len(line) for line in files["GAKUREI000000000.dat"].split(b"\r\n")[1:10]} == {300}, "fixed width"
 
-    report = json.loads(kodomo(home, "run", "-m", CODE, "--json"))
+    report = json.loads(kodomo(home, "run", "-m", CODE, "--json").stdout)
     assert report["success"]
     kodomo(home, "snapshots", "verify", "-m", CODE)
     use_home(home)

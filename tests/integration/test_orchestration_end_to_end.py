@@ -9,7 +9,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,10 +16,10 @@ import duckdb
 import pytest
 
 from kodomo_platform.settings import use_home
+from tests.integration.command_line import KODOMO, kodomo
 from tests.security.personal_values import find_personal_values, values_of_snapshot
 
 CODE = "343021"
-KODOMO = [sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()"]
 CONTRACT = {
     "crosswalk.parquet",
     "child_register.parquet",
@@ -30,21 +29,6 @@ CONTRACT = {
     "rejects.parquet",
     "manifest.json",
 }
-
-
-def kodomo(home: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the command line as its own process, as an operator would."""
-    done = subprocess.run(
-        [*KODOMO, *arguments],
-        env=os.environ | {"KODOMO_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=420,
-        check=False,
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 def current(home: Path) -> Path:
