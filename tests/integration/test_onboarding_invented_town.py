@@ -27,7 +27,7 @@ with dg.DagsterInstance.get() as instance:
 
 
 def test_one_file_takes_a_town_with_its_own_formats_to_a_snapshot(home: Path) -> None:
-    assert "no faults" in kodomo(home, "municipality", "check", str(TOWN)).stdout
+    assert "誤りはありません" in kodomo(home, "municipality", "check", str(TOWN)).stdout
     added = json.loads(kodomo(home, "onboard", str(TOWN), "--json").stdout)
     assert added["code"] == CODE
     known = json.loads(kodomo(home, "municipality", "list", "--json").stdout)
