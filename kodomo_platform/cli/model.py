@@ -466,29 +466,47 @@ def merge(
     theme: Theme,
     files: Annotated[list[Path], typer.Argument(help="Files that other municipalities shared.")],
     out: Annotated[Path | None, typer.Option("--out", help="File to write the chosen model to.")] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Train with it among the candidates, and register the chosen one.")
+    ] = False,
     as_json: Json = False,
     home: Home = None,
 ) -> None:
     """Local, shared, or shared and recalibrated: measured on this municipality's own held-out households."""
     apply_home(home)
+    from kodomo_platform.orchestration.versions import code_version
     from kodomo_platform.scoring.exchange import merge as run
+    from kodomo_platform.scoring.exchange import train_together
+    from kodomo_platform.scoring.model_card import CANDIDATES
     from kodomo_platform.settings import get_settings
     from kodomo_platform.warehouse import connect
 
     con = connect(get_settings().warehouse(municipality), read_only=True)
     try:
         choice = run(con, municipality, theme, _newest(con), files)
+        report = None
+        if register:
+            report = train_together(con, municipality, theme, _newest(con), files, code_version=code_version())
     finally:
         con.close()
     if out is not None:
         out.write_text(choice.model.to_json(), encoding="utf-8")
     if as_json:
-        _out({"chosen": choice.chosen, "brier": dict(choice.brier)})
+        told = {"chosen": choice.chosen, "brier": dict(choice.brier)}
+        _out(told | ({"registered": asdict(report)} if report is not None else {}))
         return
     table = Table(say("model"), say("Brier, held-out households"))
     for name, brier in choice.brier.items():
         table.add_row(f"{name} *" if name == choice.chosen else name, f"{brier:.4f}")
     console().print(table)
+    if report is not None:
+        ja = spoken(None) is Language.ja
+        chosen = CANDIDATES[report.model_name][not ja]
+        typer.echo(
+            f"版 {report.model_version} を候補として登録しました（{chosen}）。使うかどうかは人が決めます: kodomo model review"
+            if ja
+            else f"version {report.model_version} is registered ({chosen}); a person decides: kodomo model review"
+        )
 
 
 def _newest(con: Any) -> Any:

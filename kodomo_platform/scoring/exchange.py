@@ -20,7 +20,7 @@ from kodomo_platform.scoring.candidates import Table, fit_ebm
 from kodomo_platform.scoring.scores import left_out
 from kodomo_platform.scoring.themes import load_features, load_themes
 from kodomo_platform.scoring.together import MAX_CELLS, Choice, choose_with_others, exportable
-from kodomo_platform.scoring.training import MIN_OUTCOMES, SEED, load_training
+from kodomo_platform.scoring.training import MIN_OUTCOMES, SEED, TrainingReport, load_training, train
 
 
 def _rows(con: duckdb.DuckDBPyConnection, code: str, theme: str, as_of: dt.date) -> Table:
@@ -60,12 +60,34 @@ def share(
     return model
 
 
-def merge(con: duckdb.DuckDBPyConnection, code: str, theme: str, as_of: dt.date, files: Sequence[Path]) -> Choice:
-    """What this site should use, given the other sites' files; measured on its own held-out households."""
+def others(code: str, theme: str, files: Sequence[Path]) -> list[AdditiveModel]:
+    """The models of the other sites' files; raises ScoringError for a file of this site, of one twice, or of another theme."""
     models = [read_model(path) for path in files]
     sites = [str(model.facts.get("municipality", path.name)) for model, path in zip(models, files, strict=True)]
     if code in sites or len(set(sites)) != len(sites):
         raise ScoringError("each file has to be of another site", where=", ".join(path.name for path in files))
     if any(model.theme != theme for model in models):
         raise ScoringError("a file answers another theme", expected=theme)
+    return models
+
+
+def merge(con: duckdb.DuckDBPyConnection, code: str, theme: str, as_of: dt.date, files: Sequence[Path]) -> Choice:
+    """What this site should use, given the other sites' files; measured on its own held-out households."""
+    models = others(code, theme, files)
     return choose_with_others(_rows(con, code, theme, as_of), models, theme)
+
+
+def train_together(
+    con: duckdb.DuckDBPyConnection,
+    code: str,
+    theme: str,
+    as_of: dt.date,
+    files: Sequence[Path],
+    *,
+    code_version: str = "",
+) -> TrainingReport:
+    """Train all candidates with the one learned together among them, and register the chosen one for review."""
+    from kodomo_platform.municipalities import load_municipality
+
+    models = others(code, theme, files)
+    return train(con, load_municipality(code), theme, as_of, code_version=code_version, others=models)

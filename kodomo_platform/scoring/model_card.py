@@ -42,8 +42,16 @@ CANDIDATES = {
     "ebm": ("説明できるブースティング（EBM）", "Explainable boosting (EBM)"),
     "boosting": ("勾配ブースティング（参考）", "Gradient boosting (yardstick)"),
     "blend": ("ロジスティックとEBMの平均", "Mean of logistic and EBM"),
+    "shared": ("ほかの自治体と合わせて学習したEBM", "EBM learned together with other municipalities"),
 }
-_INK = {"criteria": "#777777", "logistic": "#1b6ca8", "ebm": "#b3541e", "boosting": "#8a6fb0", "blend": "#2e7d4f"}
+_INK = {
+    "criteria": "#777777",
+    "logistic": "#1b6ca8",
+    "ebm": "#b3541e",
+    "boosting": "#8a6fb0",
+    "blend": "#2e7d4f",
+    "shared": "#0e7c86",
+}
 
 
 def source_name(source: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring.additive import AdditiveModel, Floats, Term, cell_numbers, sigmoid
-from kodomo_platform.scoring.candidates import Table, calibrate, fit_ebm, folds_by_group
+from kodomo_platform.scoring.candidates import Fitted, Table, calibrate, fit_ebm, folds_by_group
 
 SMALLEST_CELL = 5
 MAX_CELLS = 8
@@ -97,14 +97,57 @@ def merged(models: Sequence[AdditiveModel], rows: Sequence[int]) -> AdditiveMode
     if not models or any(model.features != models[0].features for model in models):
         raise ScoringError("only models of the same features can be merged", expected="the same features at every site")
     share = np.asarray(rows, dtype=float) / float(sum(rows))
-    terms = tuple(
-        Term(term.features, term.kind, term.cuts, term.scores * model.slope * part, term.std * model.slope * part)
-        for model, part in zip(models, share, strict=True)
-        for term in model.terms
-    )
+    terms: list[Term] = []
+    tables: dict[tuple[str, ...], list[Term]] = {}
+    for model, part in zip(models, share, strict=True):
+        for term in model.terms:
+            weight = model.slope * part
+            scaled = Term(term.features, term.kind, term.cuts, term.scores * weight, term.std * weight)
+            if term.kind == "steps":
+                tables.setdefault(term.features, []).append(scaled)
+            else:
+                terms.append(scaled)
+    # one table per feature, so that a child's reason stands once and not once per municipality
+    terms += [_one_table(same) for same in tables.values()]
     base = float(sum(model.base * part for model, part in zip(models, share, strict=True)))
     rate = float(sum(model.base_rate * part for model, part in zip(models, share, strict=True)))
-    return AdditiveModel("merged", models[0].theme, models[0].features, base, terms, rate, facts={"sites": len(models)})
+    return AdditiveModel(
+        "merged", models[0].theme, models[0].features, base, tuple(terms), rate, facts={"sites": len(models)}
+    )
+
+
+def _one_table(terms: Sequence[Term]) -> Term:
+    """The sum of several tables of the same features as one table over all their cuts; deviations are added up."""
+    axes = range(len(terms[0].features))
+    cuts = tuple(tuple(sorted({cut for term in terms for cut in term.cuts[axis]})) for axis in axes)
+    # one value inside each cell, the absent one first: a cell begins with its cut
+    inside = [np.array([np.nan, cut[0] - 1.0 if cut else 0.0, *cut]) for cut in cuts]
+    scores = np.zeros(tuple(len(values) for values in inside))
+    std = np.zeros_like(scores)
+    for term in terms:
+        cells = np.ix_(*(cell_numbers(values, cut) for values, cut in zip(inside, term.cuts, strict=True)))
+        scores += term.scores[cells]
+        std += term.std[cells]
+    return Term(terms[0].features, "steps", cuts, scores, std)
+
+
+def fit_shared(table: Table, theme: str, *, seed: int = 0, others: Sequence[AdditiveModel] = ()) -> Fitted:
+    """This site's share merged with the files of at least two other sites, and recalibrated on this site's rows.
+
+    Raises ScoringError for files that were not made for leaving a site, or are of other features.
+    """
+    require_files(others)
+    model = replace(_options(table, others, theme, seed)["shared_recalibrated"], name="shared")
+    return Fitted("shared", lambda rows: model.logits({name: rows[:, n] for n, name in enumerate(table.names)}), model)
+
+
+def require_files(others: Sequence[AdditiveModel]) -> None:
+    """Raise ScoringError unless ``others`` are exported files of at least two sites: of one, its own would show through."""
+    if len(others) < 2 or not all(model.facts.get("exported") for model in others):
+        raise ScoringError(
+            "merging needs the exported files of at least two other sites",
+            expected="files written by `kodomo model share`",
+        )
 
 
 def recalibrated(model: AdditiveModel, table: Table) -> AdditiveModel:
@@ -138,11 +181,7 @@ def choose_with_others(
     the recalibration come from the other folds alone; what is returned is then fitted on all rows. Raises ScoringError for
     files that were not made for leaving a site, or for too few outcomes to hold any out.
     """
-    if len(others) < 2 or not all(model.facts.get("exported") for model in others):
-        raise ScoringError(
-            "merging needs the exported files of at least two other sites",
-            expected="files written by `kodomo model share`",
-        )
+    require_files(others)
     if min(own.y.sum(), (1 - own.y).sum()) < folds:
         raise ScoringError(
             "too few rows with or without the outcome to choose on", expected=f"at least {folds} of each"

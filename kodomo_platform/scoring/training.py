@@ -10,8 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -58,6 +59,7 @@ from kodomo_platform.scoring.groups import areas, kinds, postal_towns
 from kodomo_platform.scoring.recording import Finding, case_measures, record
 from kodomo_platform.scoring.scores import left_out, load_cohort, population_condition
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
+from kodomo_platform.scoring.together import fit_shared
 from kodomo_platform.warehouse import table_exists
 
 # Months before the run: the first three are tested on (their labels have come true), the others trained on. Twelve
@@ -65,7 +67,8 @@ from kodomo_platform.warehouse import table_exists
 TRAINING_MONTHS = (6, 8, 10, 12, 13, 14, 16, 18)
 MIN_OUTCOMES = 5
 FOLDS = 3
-MAX_ROWS = 60_000
+# Whole households beyond this make no better model (AUC 0.758 at 60,000 and at 120,000 rows), only a longer training.
+MAX_ROWS = 120_000
 SEED = 20221220
 # Prior variance of logistic regression's coefficients: outcomes are rare and a child stands there at many dates. On twins
 # AUC 0.752 and 0.736, where 0.05 gave 0.712 and 0.717 (chosen on those very test rows); what it shrinks too far, calibration on later dates stretches again.
@@ -112,8 +115,11 @@ def train(
     *,
     run_id: str = "",
     code_version: str = "",
+    others: Sequence[AdditiveModel] = (),
 ) -> TrainingReport:
     """Fit and measure all candidates of ``theme`` and register the chosen one as challenger.
+
+    With the files of ``others`` (at least two sites) the model learned together with them is a candidate too.
 
     Raises ScoringError when there are too few outcomes to learn from (the criteria then go on scoring alone), when the
     labels look as if the future had leaked into a feature, or when MLflow cannot be reached.
@@ -121,7 +127,9 @@ def train(
     themes, features = load_themes(), load_features()
     if theme not in themes:
         raise ScoringError(f"no theme named {theme}", expected=", ".join(sorted(themes)))
-    return train_theme(con, municipality, themes[theme], features, as_of, run_id=run_id, code_version=code_version)
+    return train_theme(
+        con, municipality, themes[theme], features, as_of, run_id=run_id, code_version=code_version, others=others
+    )
 
 
 def train_theme(
@@ -133,6 +141,7 @@ def train_theme(
     *,
     run_id: str = "",
     code_version: str = "",
+    others: Sequence[AdditiveModel] = (),
 ) -> TrainingReport:
     """`train` for a theme and features that need not be among those shipped."""
     theme = chosen_theme.key
@@ -141,11 +150,11 @@ def train_theme(
     for name in left_out(municipality, chosen_theme, features):
         data.table.x[:, data.table.names.index(name)] = np.nan
     where = f"municipality {municipality.code}, theme {theme}"
-    measured = measure(data, chosen_theme, capacity, where)
+    measured = measure(data, chosen_theme, capacity, where, others)
     test, y, dates, results = measured.test, measured.y, measured.dates, measured.results
     held_out, held_out_masked, probabilities = measured.held_out, measured.held_out_masked, measured.probabilities
     outcomes = int(data.table.y.sum())
-    finals = _finals(data.table, chosen_theme)
+    finals = _finals(data.table, chosen_theme, others)
     calibrations = measured.calibrations
     base_rate = float(np.clip(data.table.y.mean(), 1e-4, 0.5))
     verdicts = _judge_all(chosen_theme, finals, calibrations, base_rate)
@@ -161,6 +170,9 @@ def train_theme(
         extra_std=float(min(1.0 / np.sqrt(max(y.sum(), 1.0)), 1.0)),
         facts={
             "municipality": municipality.code,
+            **(
+                {"learned_with": sorted(str(other.facts.get("municipality", "")) for other in others)} if others else {}
+            ),
             "trained_as_of": as_of.isoformat(),
             "rows": len(data.table.y),
             "outcomes": outcomes,
@@ -229,7 +241,7 @@ def train_theme(
             columns=data.table.names,
             later_dates=not data.test.all(),
             parameters={"seed": SEED, "folds": FOLDS, "capacity": capacity, "max_rows": MAX_ROWS},
-            candidate_parameters=_parameters(),
+            candidate_parameters=_parameters() | {"shared": {"files": len(others)}},
             model=model,
             chosen=chosen,
             results=results,
@@ -313,7 +325,9 @@ class Measurement:
     results: dict[str, dict[str, float]]
 
 
-def measure(data: TrainingData, theme: Theme, capacity: int, where: str) -> Measurement:
+def measure(
+    data: TrainingData, theme: Theme, capacity: int, where: str, others: Sequence[AdditiveModel] = ()
+) -> Measurement:
     """Fit every candidate on earlier dates and measure it on later ones. ``capacity``: children a round.
 
     Raises ScoringError for too few outcomes, for a feature that must have seen the future, and where nothing can be measured.
@@ -327,7 +341,7 @@ def measure(data: TrainingData, theme: Theme, capacity: int, where: str) -> Meas
             action="the criteria go on scoring alone; learn together with other municipalities, or wait for outcomes",
         )
     _refuse_leak(data, where)
-    held_out, held_out_masked = _held_out(data, theme)
+    held_out, held_out_masked = _held_out(data, theme, others)
     test = data.test & np.isfinite(held_out["ebm"])
     y, group = data.table.y[test], data.table.group[test]
     if not 0 < y.sum() < len(y):
@@ -357,8 +371,7 @@ def load_training(
 ) -> TrainingData:
     """Training rows of ``theme``: labels within the horizon, known children left out, whole horizons only.
 
-    Above `MAX_ROWS` all outcomes and a fixed sample of the others are kept (the calibration is then on the sample's rate,
-    so the sample is drawn from whole households and the base rate is not changed: whole households are left out).
+    Above `MAX_ROWS` whole households are left out, in an order fixed by their hash: the share of outcomes stays as it is.
     """
     names = sorted(theme.features)
     data = con.execute(
@@ -551,7 +564,14 @@ def _drift(
     return stability_index(known["edges"], known["shares"], model.logits(cohort.values))
 
 
-def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict[str, dict[str, Floats]]]:
+def _fitters(others: Sequence[AdditiveModel]) -> dict[str, Callable[..., Fitted]]:
+    """The candidates that are fitted on rows, and with files of other sites the one learned together with them."""
+    return FITTERS | ({"shared": partial(fit_shared, others=others)} if others else {})
+
+
+def _held_out(
+    data: TrainingData, theme: Theme, others: Sequence[AdditiveModel]
+) -> tuple[dict[str, Floats], dict[str, dict[str, Floats]]]:
     """Logits of the test rows by models that saw neither their household nor their date (NaN for other rows).
 
     The second holds the same with each source masked in turn, per candidate that is fitted.
@@ -562,15 +582,16 @@ def _held_out(data: TrainingData, theme: Theme) -> tuple[dict[str, Floats], dict
     criteria = criteria_model(theme)
     values = {name: table.x[:, n] for n, name in enumerate(table.names)}
     out = {"criteria": criteria.logits(values)}
-    for name in (*FITTERS, "blend"):
+    fitters = _fitters(others)
+    for name in (*fitters, "blend"):
         out[name] = np.full(len(table.y), np.nan)
-    without = {name: {block: np.full(len(table.y), np.nan) for block in table.blocks} for name in (*FITTERS, "blend")}
+    without = {name: {block: np.full(len(table.y), np.nan) for block in table.blocks} for name in (*fitters, "blend")}
     for part in range(FOLDS):
         rows = table.rows(learn & (fold != part))
         aside = np.flatnonzero(data.test & (fold == part))
         if not len(aside) or not 0 < rows.y.sum() < len(rows.y):
             continue
-        for name, fitter in FITTERS.items():
+        for name, fitter in fitters.items():
             options: dict[str, dict[str, Any]] = {"ebm": {"bags": 3}, "logistic": {"strength": _STRENGTH}}
             extra = options.get(name, {})
             fitted = fitter(rows, theme.key, seed=SEED + part, **extra)
@@ -588,10 +609,12 @@ def _brier(logits: Floats, y: Ints, calibration: tuple[float, float]) -> float:
     return float(np.mean((sigmoid(slope * logits + shift) - y) ** 2))
 
 
-def _finals(table: Table, theme: Theme) -> dict[str, Fitted]:
+def _finals(table: Table, theme: Theme, others: Sequence[AdditiveModel]) -> dict[str, Fitted]:
     """Every candidate fitted on all rows: the chosen one may score, all of them face the written cases."""
     extra: dict[str, dict[str, Any]] = {"logistic": {"strength": _STRENGTH}}
-    finals = {name: fitter(table, theme.key, seed=SEED, **extra.get(name, {})) for name, fitter in FITTERS.items()}
+    finals = {
+        name: fitter(table, theme.key, seed=SEED, **extra.get(name, {})) for name, fitter in _fitters(others).items()
+    }
     return finals | {"blend": blend(finals["logistic"], finals["ebm"], table, theme.key)}
 
 
@@ -630,8 +653,8 @@ def choose(results: dict[str, dict[str, float]], verdicts: Mapping[str, list[Ver
     case low stands back behind those that do not; where all do, the floor says so. The criteria are never chosen here:
     they score by themselves when nothing is approved, and a model that does not beat them breaks its floor.
     """
-    readable = ("ebm", "blend", "logistic")
-    sound = [name for name in readable if not any(v.blocks for v in verdicts.get(name, ()))] or list(readable)
+    readable = [name for name in ("ebm", "blend", "logistic", "shared") if name in results]
+    sound = [name for name in readable if not any(v.blocks for v in verdicts.get(name, ()))] or readable
     best = sound[0]
     margin = 0.01 + 0.1 / float(np.sqrt(max(results["ebm"]["outcomes"], 1.0)))
     for name in sound[1:]:

@@ -389,7 +389,8 @@ def test_one_outcome_or_all_in_one_month_is_said(con: duckdb.DuckDBPyConnection,
 
 
 def test_files_are_shared_and_merged_without_rows(home: Path) -> None:
-    from kodomo_platform.scoring.exchange import merge, share
+    from kodomo_platform.scoring.additive import read_model
+    from kodomo_platform.scoring.exchange import merge, share, train_together
 
     operations.migrate()
     files = []
@@ -401,6 +402,16 @@ def test_files_are_shared_and_merged_without_rows(home: Path) -> None:
             assert set(choice.brier) == {"local", "shared", "shared_recalibrated"}
             with pytest.raises(ScoringError, match="another site"):
                 merge(con, "132071", "school_refusal", AS_OF, files)
+            with pytest.raises(ScoringError, match="at least two other sites"):
+                train_together(con, code, "school_refusal", AS_OF, files[:1])
+            # learned together it is a candidate like the others: measured, recorded, chosen only if clearly better
+            report = train_together(con, code, "school_refusal", AS_OF, files)
+            assert set(report.candidates) == {"criteria", "logistic", "ebm", "boosting", "blend", "shared"}
+            assert report.candidates["shared"]["auc"] > 0.6
+            registered = versions(code, "school_refusal")[0]
+            assert (registered.version, registered.candidate) == (report.model_version, report.model_name)
+            model = read_model(model_path(code, "school_refusal", report.artifact_sha256), report.artifact_sha256)
+            assert model.facts["learned_with"] == ["132071", "172065"]
         else:
             files.append(home / f"{code}.json")
             with pytest.raises(ScoringError, match="name of who sends"):

@@ -91,6 +91,12 @@ def test_merged_models_are_their_mean_and_strangers_are_refused() -> None:
     values = columns(tables[0])
     expected = sum(m.logits(values) * w for m, w in zip(models, (2 / 3, 1 / 3), strict=True) if m is not None)
     np.testing.assert_allclose(together.logits(values), expected)
+    # tables of one feature become one table: a child's reason stands once
+    trees = [m for t in tables if (m := fit_ebm(t, "abuse", max_bins=8).model) is not None]
+    table = merged(trees, [200, 100])
+    assert len({term.features for term in table.terms}) == len(table.terms)
+    apart = sum(m.logits(values) * w for m, w in zip(trees, (2 / 3, 1 / 3), strict=True))
+    np.testing.assert_allclose(table.logits(values), apart)
     with pytest.raises(ScoringError, match="at least three sites"):
         federated_logistic(tables, "abuse")
     other = Table(tables[0].x, tables[0].y, ("z", "b", "c", "d"), {}, tables[0].group)
