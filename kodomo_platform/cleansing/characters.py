@@ -27,11 +27,31 @@ _BEFORE_NFKC: dict[int, str | None] = {
 }
 
 
+NEAR = "near"
+"""Marks in the committed table what is compared as near and not folded."""
+
+
 @lru_cache(maxsize=1)
+def _table() -> tuple[dict[str, str], dict[str, str]]:
+    fold: dict[str, str] = {}
+    near: dict[str, str] = {}
+    for line in (Path(__file__).parent / "fold_table.tsv").read_text(encoding="utf-8").splitlines():
+        kanji, target, origin = line.split("\t")
+        (near if origin == NEAR else fold)[kanji] = target
+    return fold, near
+
+
 def fold_map() -> dict[str, str]:
     """Kanji → level-1 kanji, from the committed table."""
-    lines = (Path(__file__).parent / "fold_table.tsv").read_text(encoding="utf-8").splitlines()
-    return {kanji: target for kanji, target, _ in (line.split("\t") for line in lines)}
+    return _table()[0]
+
+
+def near_map() -> dict[str, str]:
+    """Kanji → the other form of it that stands for both where names are compared as near (斉 → 斎, 嶋 → 島).
+
+    No matching form contains this step: 斎藤 and 斉藤 are two names, which somebody may have taken for each other.
+    """
+    return _table()[1]
 
 
 def in_one_width(text: str) -> str:

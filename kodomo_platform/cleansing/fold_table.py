@@ -9,6 +9,9 @@ test says when the file is stale. A kanji is folded if it is not itself level 1 
    written on purpose), and no surname or given name of the name list uses it: its groups hold loan characters
    (晨/辰, 栞/刊, 煌/皇) that parents choose between.
 
+A pair that ``variants.yaml`` calls near is not folded: its second kanji stands in the table with the first and the word
+``near``, for comparison alone.
+
 Never a closure: chains of look-alikes merge 吉田 with 吉岡. Source of the tables: 縮退マップ of 文字情報基盤 (CC BY-SA /
 CC BY), 国税庁 JIS 縮退マップ, ja-itaiji (MIT), japanese-personal-name-dataset (MIT).
 """
@@ -16,8 +19,11 @@ CC BY), 国税庁 JIS 縮退マップ, ja-itaiji (MIT), japanese-personal-name-d
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kodomo_platform.cleansing.characters import NEAR
 
 HERE = Path(__file__).parent
 TABLE = HERE / "fold_table.tsv"
@@ -39,23 +45,36 @@ def level_1_kanji() -> frozenset[str]:
     return frozenset(found)
 
 
-def read_variants() -> tuple[dict[str, str], frozenset[frozenset[str]]]:
-    """The hand-kept folds, and the pairs to be kept apart."""
+@dataclass(frozen=True)
+class Variants:
+    """``variants.yaml``: hand-kept folds (from → to), near pairs (the second → the first, which stands for both), and all
+    pairs that the fold must keep apart."""
+
+    fold: dict[str, str]
+    near: dict[str, str]
+    apart: frozenset[frozenset[str]]
+
+
+def read_variants() -> Variants:
     from ruamel.yaml import YAML
 
     content: dict[str, list[dict[str, Any]]] = YAML(typ="safe").load(VARIANTS.read_text(encoding="utf-8"))
-    folds = {entry["from"]: entry["to"] for entry in content["fold"]}
-    return folds, frozenset(frozenset(entry["pair"]) for entry in content["apart"])
+    return Variants(
+        fold={entry["from"]: entry["to"] for entry in content["fold"]},
+        near={entry["pair"][1]: entry["pair"][0] for entry in content["near"]},
+        apart=frozenset(frozenset(entry["pair"]) for entry in [*content["near"], *content["apart"]]),
+    )
 
 
 def build() -> dict[str, tuple[str, str]]:
-    """Kanji → (level-1 kanji, where it is from)."""
+    """Kanji → (level-1 kanji, where it is from), and near kanji → (the one that stands for both, ``near``)."""
     from ja_itaiji import Itaiji
     from japanese_personal_name_dataset import load_dataset
     from jntajis import mj_shrink_candidates
 
     level_1 = level_1_kanji()
-    by_hand, apart = read_variants()
+    variants = read_variants()
+    by_hand, apart = variants.fold, variants.apart
     borne = _characters(load_dataset(kind="org", include_last_names=True))
     table: dict[str, tuple[str, str]] = {}
     for first, last in _RANGES:
@@ -82,7 +101,7 @@ def build() -> dict[str, tuple[str, str]]:
                     break
                 table[kanji] = (target, origin)
                 break
-    return table
+    return table | {kanji: (target, NEAR) for kanji, target in variants.near.items()}
 
 
 def _in_jis_x_0208(kanji: str) -> bool:

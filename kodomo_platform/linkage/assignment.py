@@ -2,15 +2,17 @@
 
 The surest pair goes first. A link is refused when it would give a cluster two register records, two trusted numbers,
 two records of a source without duplicates, or two given names that contradict each other; when a person decided
-against it; or when a second candidate is nearly as good.
+against it; or when a second candidate is nearly as good. A given name that is one character off is linked last, and only
+to a child of the register who has no twin there and no other record in that source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from kodomo_platform.linkage.evidence import GIVEN_AGREES
+from kodomo_platform.linkage.evidence import GIVEN_AGREES, GIVEN_NEAR
 
 # a second record of one child in one source (a pupil of two schools) must be this certain
 SECOND_RECORD_BITS = 15.0
@@ -30,9 +32,16 @@ class Node:
     given_kana: str | None
     # a foreign name's whole readings (as spelled and as read), each with its parts in one order
     foreign: tuple[str, ...] = ()
+    # surname and given name together: of a name written without a blank nobody knows where the given name begins
+    whole: str | None = None
 
 
-Names = tuple[str | None, str | None]
+class Names(NamedTuple):
+    """What a record says of its person's name: given name in kanji and kana, and the whole name."""
+
+    given: str | None
+    kana: str | None
+    whole: str | None = None
 
 
 @dataclass
@@ -45,6 +54,8 @@ class Pair:
     probability: float
     weight: float
     given_level: int = -1
+    # all but one character of the given name says that this is the register's child, who has no twin there
+    slip: bool = False
     outcome: str = APART
     why: str = ""
 
@@ -62,7 +73,9 @@ class _Cluster:
 
 def names_contradict(left: Names, right: Names) -> bool:
     """Both have a given name, and neither kanji nor kana agree."""
-    comparable = [(a, b) for a, b in zip(left, right, strict=True) if a and b]
+    if left.whole and left.whole == right.whole:
+        return False
+    comparable = [(a, b) for a, b in zip(left[:2], right[:2], strict=True) if a and b]
     return bool(comparable) and all(a != b for a, b in comparable)
 
 
@@ -98,7 +111,7 @@ class Assignment:
                 registers=int(node.register),
                 sources={node.source} & self._duplicate_free,
                 numbers={node.number} if node.number else set(),
-                names=[(node.given, node.given_kana)],
+                names=[self._own_names(root)],
                 foreign=set(node.foreign),
                 members=[root],
             )
@@ -117,7 +130,9 @@ class Assignment:
     def objection(self, left: int, right: int, *, likeness: bool, weight: float = 0.0) -> str:
         """Why the two may not be one person, or an empty string.
 
-        ``likeness``: the pair rests on likeness alone, so that the stricter rules hold.
+        ``likeness``: the pair rests on likeness alone, so that the stricter rules hold. What is compared with a record of
+        the register itself is held against the register's names alone: that another record of the child has a slip of
+        its own in the name says nothing against it.
         """
         one, two = self.find(left), self.find(right)
         if one == two:
@@ -133,11 +148,30 @@ class Assignment:
             return "two_numbers"
         if a.sources & b.sources and weight < SECOND_RECORD_BITS:
             return "two_records_of_one_source"
-        if any(names_contradict(x, y) for x in a.names for y in b.names):
+        ours, theirs = self._names_for(left, a), self._names_for(right, b)
+        if any(names_contradict(x, y) for x in ours for y in theirs):
             return "names_contradict"
         if readings_contradict(a.foreign, b.foreign):
             return "names_contradict"
         return ""
+
+    def _own_names(self, node: int) -> Names:
+        one = self._nodes[node]
+        return Names(one.given, one.given_kana, one.whole)
+
+    def _names_for(self, node: int, cluster: _Cluster) -> list[Names]:
+        return [self._own_names(node)] if self._nodes[node].register else cluster.names
+
+    def is_slip(self, left: int, right: int) -> bool:
+        """One is the register's record and the other stands alone, and no record of its source is the child's yet: a
+        slip of the pen is made once, a twin whom the register lacks is met again."""
+        if self._nodes[left].register == self._nodes[right].register:
+            return False
+        register, other = (left, right) if self._nodes[left].register else (right, left)
+        source = self._nodes[other].source
+        return self.size(other) == 1 and all(
+            self._nodes[member].source != source for member in self._cluster(self.find(register)).members
+        )
 
     def union(self, left: int, right: int) -> None:
         one, two = sorted((self.find(left), self.find(right)))
@@ -220,11 +254,21 @@ def assign(
         if objection:
             pair.outcome, pair.why = (APART if objection == "decided_different" else REVIEW), objection
             continue
-        if _rivalled(state, pair, by_record, margin_bits, match):
+        if _rivalled(state, pair, by_record, margin_bits):
             pair.outcome, pair.why = REVIEW, "second_candidate"
             continue
         state.union(pair.left, pair.right)
         pair.outcome = LINK
+    for pair in likely:
+        if (
+            pair.slip
+            and pair.probability >= match
+            and state.is_slip(pair.left, pair.right)
+            and state.objection(pair.left, pair.right, likeness=True, weight=pair.weight) in {"", "names_contradict"}
+            and not _rivalled(state, pair, by_record, margin_bits, least_given=GIVEN_NEAR)
+        ):
+            state.union(pair.left, pair.right)
+            pair.outcome, pair.why = LINK, ""
     for pair in likely:
         if pair.outcome == APART and not pair.why and pair.probability >= review:
             pair.outcome, pair.why = REVIEW, "uncertain"
@@ -234,9 +278,16 @@ def assign(
 
 
 def _rivalled(
-    state: Assignment, pair: Pair, by_record: dict[int, list[Pair]], margin_bits: float, match: float
+    state: Assignment,
+    pair: Pair,
+    by_record: dict[int, list[Pair]],
+    margin_bits: float,
+    least_given: int = GIVEN_AGREES,
 ) -> bool:
-    """Another register person is nearly as good a partner for a record of this pair."""
+    """Another register person is nearly as good a partner for a record of this pair; or the register has two for each of
+    two records (twins of one name): whose they are, nobody knows, so neither that they are one's."""
+    if _torn(state, pair.left, by_record, margin_bits) and _torn(state, pair.right, by_record, margin_bits):
+        return True
     for record, partner in ((pair.left, pair.right), (pair.right, pair.left)):
         if not state.has_register(partner) or state.has_register(record):
             continue
@@ -246,12 +297,29 @@ def _rivalled(
             rival = other.right if other.left == record else other.left
             if (
                 other is not pair
-                and other.given_level >= GIVEN_AGREES
+                and other.given_level >= least_given
                 and state.find(rival) != state.find(partner)
                 and state.has_register(rival)
             ):
                 return True
     return False
+
+
+def _torn(state: Assignment, record: int, by_record: dict[int, list[Pair]], margin_bits: float) -> bool:
+    """The record has no register person yet, and two are nearly as good for it."""
+    if state.has_register(record):
+        return False
+    found: set[int] = set()
+    best = None
+    for pair in by_record.get(record, ()):
+        other = pair.right if pair.left == record else pair.left
+        if pair.given_level < GIVEN_AGREES or not state.has_register(other):
+            continue
+        best = pair.weight if best is None else best
+        if pair.weight < best - margin_bits:
+            break
+        found.add(state.find(other))
+    return len(found) > 1
 
 
 def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], str]) -> None:

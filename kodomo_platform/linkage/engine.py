@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
 from kodomo_platform.linkage.evidence import (
+    BIRTH_EQUAL,
     GIVEN_AGREES,
+    GIVEN_NEAR,
     GIVEN_SURE,
+    OTHER_SURNAME_TWO,
     SAME_HOUSEHOLD,
+    SAME_TOWN,
+    SURNAME_ALONE,
+    SURNAME_AT_MOST,
     Comparison,
     comparisons,
     dotted,
 )
 from kodomo_platform.linkage.likeness import likeness_pairs
 from kodomo_platform.linkage.model import LinkageModel, load_model, parse_model
-from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare, young
+from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare
 
 if TYPE_CHECKING:
     import duckdb
@@ -133,7 +139,8 @@ def _number_pairs(con: duckdb.DuckDBPyConnection) -> None:
                     when given_name >= {GIVEN_AGREES}
                         then birth_date <> 0 or (given_name > {GIVEN_AGREES} and household >= {SAME_HOUSEHOLD})
                     -- like readings of unlike kanji are how twins are named
-                    when given_name = 1 then kanji_lack and birth_date in (2, 3) and sex <> 0 and household >= 4
+                    when given_name = {GIVEN_NEAR} then kanji_lack and birth_date >= 2 and sex <> 0
+                        and household >= {SURNAME_ALONE}
                     when given_name = -1 then birth_date >= 1 and sex <> 0
                     else false
                 end as agrees
@@ -141,7 +148,8 @@ def _number_pairs(con: duckdb.DuckDBPyConnection) -> None:
         )
         select left_rid, right_rid, case when agrees then 'number' else 'conflict' end,
             -- not even birth date or household agree: a slip of the pen, not two people to be told apart
-            case when agrees then 1.0 when given_name <= 0 and birth_date <= 0 and household <= 1 then 0.0 else 0.5 end,
+            case when agrees then 1.0 when given_name <= 0 and birth_date <= 0
+                and household <= {SURNAME_AT_MOST} then 0.0 else 0.5 end,
             case when agrees then 99.0 else 0.0 end, given_name
         from judged
         """
@@ -149,31 +157,48 @@ def _number_pairs(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _register_pairs(con: duckdb.DuckDBPyConnection) -> None:
-    """The same child twice in the register: who left and came back under a new number; anything less is asked."""
+    """The same child twice in the register: who left and came back under a new number; anything less is asked.
+
+    Two who live there now and came on one day (or both on days unknown) are asked about, however alike: twins of one name exist
+    in writing. Two days of coming are a return whose leaving was not delivered.
+    """
+    # two joins by equality: one join by either name is a nested loop over all who share a birth date
     con.execute(
         f"""
         insert into lnk_pair
-        with children as (select * from lnk_prepared as p where is_register and birth_exact and {young("p")}),
-        levels as (
-            select l.rid as left_rid, r.rid as right_rid,
-                coalesce(l.left_on <= r.became_resident_on or r.left_on <= l.became_resident_on, false) as in_turn,
-                {_level_columns()}
-            from children as l
-            join children as r on l.birth_date = r.birth_date and l.rid < r.rid
-                and (l.name_match = r.name_match or l.kana_match = r.kana_match)
+        with children as (
+            select rid, birth_date, name_match, kana_match from lnk_prepared as p
+            where is_register and birth_exact and p.is_young
+        ),
+        candidates as (
+            select l.rid as left_rid, r.rid as right_rid, true as may_return
+            from children as l join children as r on l.birth_date = r.birth_date and l.name_match = r.name_match
+            where l.rid < r.rid
+            union
+            select l.rid, r.rid, true
+            from children as l join children as r on l.birth_date = r.birth_date and l.kana_match = r.kana_match
+            where l.rid < r.rid
             union
             -- one name twice in a household, a birth date unknown: likely one child, but siblings of one name exist: ask
-            select l.rid, r.rid, false, {_level_columns()}
+            select l.rid, r.rid, false
             from lnk_prepared as l
             join lnk_prepared as r on l.household_number = r.household_number and l.name_match = r.name_match
-                and l.kana_match = r.kana_match and l.rid < r.rid
+                and l.kana_match = r.kana_match
+            where l.rid < r.rid and l.is_register and r.is_register and (not l.birth_exact or not r.birth_exact)
                 and l.relationship in ('child', 'grandchild') and r.relationship in ('child', 'grandchild')
-            where l.is_register and r.is_register and (not l.birth_exact or not r.birth_exact)
+        ),
+        levels as (
+            select l.rid as left_rid, r.rid as right_rid, c.may_return
+                    and coalesce(l.left_on <= r.became_resident_on or r.left_on <= l.became_resident_on, false) as in_turn,
+                c.may_return and l.became_resident_on is distinct from r.became_resident_on as came_twice,
+                {_level_columns()}
+            from candidates as c join lnk_prepared as l on l.rid = c.left_rid join lnk_prepared as r on r.rid = c.right_rid
         ),
         found as (
             select left_rid, right_rid, max(given_name) as given,
-                bool_or(given_name > {GIVEN_SURE} and sex <> 0 and birth_date = 3
-                    and (household >= {SAME_HOUSEHOLD} or (in_turn and household >= 3))) as sure
+                bool_or(given_name > {GIVEN_SURE} and sex <> 0 and birth_date = {BIRTH_EQUAL} and (
+                    (in_turn and household >= {OTHER_SURNAME_TWO}) or (came_twice and household >= {SAME_HOUSEHOLD})
+                )) as sure
             from levels
             where given_name >= {GIVEN_SURE} and sex <> 0 and (in_turn or household >= {SAME_HOUSEHOLD})
             group by 1, 2
@@ -195,7 +220,7 @@ def _exact_pairs(con: duckdb.DuckDBPyConnection) -> None:
             anti join (select a from lnk_pair where kind = 'number') as k on k.a = p.rid
             where not p.is_register and p.birth_exact
         ),
-        children as (select * from lnk_prepared as p where is_register and birth_exact and {young("p")}),
+        children as (select * from lnk_prepared as p where is_register and birth_exact and p.is_young),
         candidates as (
             select l.rid as left_rid, r.rid as right_rid
             from rest as l join children as r on l.birth_date = r.birth_date and l.name_match = r.name_match
@@ -214,7 +239,7 @@ def _exact_pairs(con: duckdb.DuckDBPyConnection) -> None:
             from levels
         )
         select left_rid, right_rid, 'exact', 0.9999, 50.0, given_name from counted
-        where given_name >= {GIVEN_SURE} and sex <> 0 and household >= 5 and register_candidates = 1
+        where given_name >= {GIVEN_SURE} and sex <> 0 and household >= {SAME_TOWN} and register_candidates = 1
             and (source_candidates = 1 or source not in {DUPLICATE_FREE!r})
             and (number is null or number = register_number or number not in (
                 select source_record_id from lnk_prepared where is_register))
@@ -243,13 +268,13 @@ def _splink_pairs(
     if not left:
         return counts  # nothing is left to link: Splink need not even be imported
     con.execute(
-        f"""
+        """
         create or replace temp table lnk_compared as
         with linked as (select distinct a as rid from lnk_pair where kind in ('number', 'exact'))
         select p.*, k.rid is null and not p.is_register as is_left,
             coalesce(p.surname_match, p.surname_kana_match) as surname_key
         from lnk_prepared as p left join linked as k on k.rid = p.rid
-        where {young("p")} order by p.rid
+        where p.is_young order by p.rid
         """
     )
     dropped = cap_blocks(con, "lnk_compared")
@@ -322,15 +347,17 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
         select rid, row_number() over (order by rid) - 1 as place from lnk_star semi join roots using (root)
         """
     )
+    _slips(con)
     nodes = [
-        Node(register, source, number, given, kana, tuple(sorted(foreign)))
-        for register, source, number, given, kana, foreign in con.execute(
+        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole)
+        for register, source, number, given, kana, foreign, whole in con.execute(
             # a number that the register does not know is mistyped or outdated: it proves nothing against a link,
             # nor does one that another person bears
             "select p.is_register, p.source, case when p.is_register then p.source_record_id "
             "when r.source_record_id is not null and c.a is null then p.resident_number end, "
-            "case when not p.is_foreign then p.given_match end, p.given_kana_match, "
-            "case when p.is_foreign then list_distinct([p.kana_form, p.name_form]) else [] end "
+            "case when not p.is_foreign then coalesce(p.given_near, p.given_match) end, p.given_kana_match, "
+            "case when p.is_foreign then list_distinct([p.kana_form, p.name_form]) else [] end, "
+            "case when not p.is_foreign then coalesce(p.name_near, p.name_match) end "
             "from lnk_restless as q join lnk_prepared as p on p.rid = q.rid "
             "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number "
             "left join (select distinct a from lnk_pair where kind = 'conflict') as c on c.a = p.rid order by q.place"
@@ -339,8 +366,9 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     pairs = [
         Pair(*row)
         for row in con.execute(
-            "select l.place, r.place, kind, probability, weight, given from lnk_pair "
-            "join lnk_restless as l on l.rid = a join lnk_restless as r on r.rid = b order by kind, a, b"
+            "select l.place, r.place, kind, probability, weight, given, s.a is not null from lnk_pair as p "
+            "join lnk_restless as l on l.rid = p.a join lnk_restless as r on r.rid = p.b "
+            "left join lnk_slip as s on s.a = p.a and s.b = p.b order by kind, p.a, p.b"
         ).fetchall()
     ]
     decided = con.execute(
@@ -398,7 +426,29 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
         """
     )
     con.unregister("lnk_kept")
-    con.execute("drop table lnk_star; drop table lnk_restless")
+    con.execute("drop table lnk_star; drop table lnk_restless; drop table lnk_slip")
+
+
+def _slips(con: duckdb.DuckDBPyConnection) -> None:
+    """Temp table ``lnk_slip``: pairs of a register's child without a twin there and a record that says all the same but one
+    character of the given name. Brothers and sisters differ in birth date, and twins are known to the register."""
+    con.execute(
+        f"""
+        create or replace temp table lnk_slip as
+        with twins as (
+            select rid from lnk_prepared where is_register and birth_exact
+            qualify count(*) over (partition by household_number, birth_date) > 1
+        ),
+        levels as (
+            select p.a, p.b, {_level_columns()}
+            from lnk_pair as p join lnk_prepared as l on l.rid = p.a join lnk_prepared as r on r.rid = p.b
+            anti join twins as t on t.rid = p.b
+            where p.kind = 'probabilistic' and p.given = {GIVEN_NEAR} and r.is_register and not l.is_register
+        )
+        select a, b from levels
+        where given_name = {GIVEN_NEAR} and birth_date = {BIRTH_EQUAL} and sex <> 0 and household >= {SAME_HOUSEHOLD}
+        """
+    )
 
 
 def _edge_table(con: duckdb.DuckDBPyConnection) -> pa.Table:

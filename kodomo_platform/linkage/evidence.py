@@ -55,10 +55,12 @@ class Comparison:
 # what a comparison reads: `preparation` makes exactly these columns
 PAIR_COLUMNS = (
     "given_match",
+    "given_near",
     "given_kana_match",
     "given_letters",
     "skeleton",
     "name_match",
+    "name_near",
     "kana_match",
     "name_form",
     "kana_form",
@@ -68,6 +70,7 @@ PAIR_COLUMNS = (
     "alias_match",
     "name_pattern",
     "surname_match",
+    "surname_near",
     "surname_kana_match",
     "former_surname_match",
     "birth_date",
@@ -83,12 +86,15 @@ PAIR_COLUMNS = (
     "guardian_givens",
 )
 LIST_COLUMNS = ("name_parts", "kana_parts", "guardians", "guardian_givens")
-# from this level on given names agree; below, likeness alone never links
-GIVEN_AGREES = 2
-# kanji or kana agree and nothing that can be compared differs
-GIVEN_SURE = 5
-# surname and an address, phone or guardian agree
-SAME_HOUSEHOLD = 6
+# levels of the given name: one character differs; from AGREES on the names agree (below, likeness alone never links);
+# from SURE on kanji or kana agree and nothing that can be compared differs
+GIVEN_NEAR, GIVEN_AGREES, GIVEN_SURE = 1, 2, 6
+BIRTH_EQUAL = 3
+# a slip of one digit of the day can step over the end of a month; no two children of one mother are born so near, twins apart
+DAYS_NEAR = 10
+# levels of the household: at most a surname agrees; two of address, phone and guardian; a surname that nothing
+# contradicts; surname and town; surname and one of address, phone and guardian
+SURNAME_AT_MOST, OTHER_SURNAME_TWO, SURNAME_ALONE, SAME_TOWN, SAME_HOUSEHOLD = 2, 4, 5, 7, 8
 
 
 def comparisons(side: Side = dotted) -> tuple[Comparison, ...]:
@@ -98,6 +104,12 @@ def comparisons(side: Side = dotted) -> tuple[Comparison, ...]:
 
 def _equal(column: str, side: Side) -> str:
     return f"{side(column, 'l')} = {side(column, 'r')}"
+
+
+def _variant(column: str, near: str, side: Side) -> str:
+    """SQL: the two would agree if near kanji were one (斎/斉, 龍/竜); true as well where they agree."""
+    left, right = (f"coalesce({side(near, a)}, {side(column, a)})" for a in ("l", "r"))
+    return f"coalesce({left} = {right}, false)"
 
 
 def _whole_kana(side: Side) -> str:
@@ -147,6 +159,12 @@ def given_name(side: Side) -> Comparison:
 
     no_kanji = none(("name_match", "alias_match"))
     no_kana = none(("kana_form", "name_form"))
+    variant_unsplit = " or ".join(
+        f"coalesce({side('given_match', a)} is null and length({side('given_match', b)}) >= 2 and ends_with("
+        f"coalesce({side('name_near', a)}, {side('name_match', a)}), coalesce({side('given_near', b)}, {side('given_match', b)})), false)"
+        for a, b in (("l", "r"), ("r", "l"))
+    )
+    variant = f"{_variant('given_match', 'given_near', side)} or {_variant('name_match', 'name_near', side)} or {variant_unsplit}"
     left, right = side("given_letters", "l"), side("given_letters", "r")
     one_edit = f"abs(length({left}) - length({right})) <= 1 and damerau_levenshtein({left}, {right}) <= 1"
     # of two kana one is half the name: with kanji that agree it may be a slip, alone it is another name
@@ -171,15 +189,22 @@ def given_name(side: Side) -> Comparison:
         "given name (kanji and kana)",
         (
             Level(-1, "not_comparable", "比べられない", "cannot be compared", f"{no_kanji} and {no_kana}"),
-            Level(7, "both", "漢字もカナも一致", "kanji and kana agree", f"({kanji}) and ({kana})"),
-            Level(6, "kanji", "漢字が一致（カナなし）", "kanji agree, no kana", f"({kanji}) and {no_kana}"),
-            Level(5, "kana", "カナが一致（漢字なし）", "kana agree, no kanji", f"({kana}) and {no_kanji}"),
+            Level(8, "both", "漢字もカナも一致", "kanji and kana agree", f"({kanji}) and ({kana})"),
+            Level(7, "kanji", "漢字が一致（カナなし）", "kanji agree, no kana", f"({kanji}) and {no_kana}"),
+            Level(6, "kana", "カナが一致（漢字なし）", "kana agree, no kanji", f"({kana}) and {no_kanji}"),
             Level(
-                4,
+                5,
                 "nearly_both",
                 "漢字が一致しカナが一字違い、または外国人名の一部がない",
                 "kanji agree and kana differ in one character, or a part of a foreign name is left out",
                 f"(({kanji}) and {slip}) or {partly}",
+            ),
+            Level(
+                4,
+                "variant",
+                "漢字は似た字体（龍・竜など）で、カナは一致またはなし",
+                "kanji are near variants (龍/竜), kana agree or cannot be compared",
+                f"({variant}) and (({kana}) or {no_kana})",
             ),
             Level(3, "kanji_alone", "漢字は一致しカナは異なる", "kanji agree, kana differ", kanji),
             Level(2, "kana_alone", "カナは一致し漢字は異なる", "kana agree, kanji differ", kana),
@@ -221,9 +246,11 @@ def birth_date(side: Side) -> Comparison:
             Level(
                 1,
                 "near",
-                "年・月・日のうち一つ違い、月日が逆、または一方が同年の1月1日",
-                "one part differs, month and day swapped, or one is the first of January of the same year",
-                f"{exact} and (({parts}) = 2 or ({swapped}) or (year({left}) = year({right}) and ({filled})))",
+                f"年・月・日のうち一つ違い、{DAYS_NEAR}日以内の違い、月日が逆、または一方が同年の1月1日",
+                f"one part differs, at most {DAYS_NEAR} days apart, month and day swapped, or one is the first of January of "
+                "the same year",
+                f"{exact} and (({parts}) = 2 or abs(date_diff('day', {left}, {right})) <= {DAYS_NEAR} or ({swapped}) "
+                f"or (year({left}) = year({right}) and ({filled})))",
             ),
             Level(0, "different", "異なる", "different", "else"),
         ),
@@ -252,6 +279,15 @@ def household(side: Side) -> Comparison:
         f"coalesce({side('surname_match', a)} is null and length({side('surname_match', b)}) >= 2 "
         f"and starts_with({side('name_match', a)}, {side('surname_match', b)}), false)"
         for a, b in (("l", "r"), ("r", "l"))
+    )
+    variant_unsplit = " or ".join(
+        f"coalesce({side('surname_match', a)} is null and length({side('surname_match', b)}) >= 2 and starts_with("
+        f"coalesce({side('name_near', a)}, {side('name_match', a)}), coalesce({side('surname_near', b)}, {side('surname_match', b)})), false)"
+        for a, b in (("l", "r"), ("r", "l"))
+    )
+    variant = (
+        f"({_variant('surname_match', 'surname_near', side)} or {_variant('name_match', 'name_near', side)} "
+        f"or {variant_unsplit})"
     )
     surname = (
         f"(coalesce({_equal('surname_match', side)}, false) or coalesce({_equal('surname_kana_match', side)}, false) "
@@ -290,42 +326,56 @@ def household(side: Side) -> Comparison:
         (
             Level(-1, "not_comparable", "比べられない", "cannot be compared", f"{no_surname} and {nothing}"),
             Level(
-                7,
+                9,
                 "surname_and_two",
                 "姓のほか住所・電話・保護者の二つ以上が一致",
                 "surname and two of address, phone, guardian agree",
                 f"{surname} and {support} >= 2",
             ),
             Level(
-                6,
+                8,
                 "surname_and_one",
                 "姓のほか住所・電話・保護者の一つが一致",
                 "surname and one of address, phone, guardian agree",
                 f"{surname} and {support} = 1",
             ),
-            Level(5, "surname_and_town", "姓と町名が一致", "surname and town agree", f"{surname} and {town}"),
+            Level(7, "surname_and_town", "姓と町名が一致", "surname and town agree", f"{surname} and {town}"),
             Level(
-                4,
+                5,
                 "surname_alone",
                 "姓が一致（住所・電話・保護者は比べられない）",
                 "surname agrees, nothing else can be compared",
                 f"{surname} and {nothing}",
             ),
             Level(
-                3,
+                6,
+                "variant_surname_and_one",
+                "姓は似た字体（斎・斉など）で、住所・電話・保護者の一つ以上が一致",
+                "surnames are near variants (斎/斉), one or more of address, phone, guardian agree",
+                f"{variant} and {support} >= 1",
+            ),
+            Level(
+                4,
                 "other_surname_two",
                 "姓は異なり住所・電話・保護者の二つ以上が一致",
                 "other surname, two of address, phone, guardian agree",
                 f"{support} >= 2",
             ),
             Level(
-                2,
+                3,
                 "other_surname_one",
                 "姓は異なり住所・電話・保護者の一つが一致",
                 "other surname, one of address, phone, guardian agrees",
                 f"{support} = 1",
             ),
-            Level(1, "surname_only", "姓は一致し住所などは異なる", "surname agrees, the rest differs", surname),
+            Level(2, "surname_only", "姓は一致し住所などは異なる", "surname agrees, the rest differs", surname),
+            Level(
+                1,
+                "variant_surname_only",
+                "姓は似た字体（斎・斉など）で、ほかは異なるか比べられない",
+                "surnames are near variants (斎/斉), nothing else agrees",
+                variant,
+            ),
             Level(0, "different", "異なる", "different", "else"),
         ),
     )

@@ -16,20 +16,23 @@ from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.evidence import PAIR_COLUMNS, Comparison, comparisons, suffixed
 from kodomo_platform.linkage.preparation import BLOCKS
 
-FORMAT = "kodomo-linkage-model/1"
+FORMAT = "kodomo-linkage-model/2"
 SHIPPED = Path(__file__).parent / "model" / "shipped.json"
 # rare values must not prove more than this: a name that stands once in a small town is not unique in the world
 TERM_FREQUENCY_FLOOR = 0.0002
 # comparison level -> column whose frequency says how telling an agreement is
 TERM_FREQUENCIES = {
+    ("given_name", 8): "given_match",
     ("given_name", 7): "given_match",
-    ("given_name", 6): "given_match",
-    ("given_name", 5): "given_kana_match",
+    ("given_name", 6): "given_kana_match",
+    ("given_name", 5): "given_match",
     ("given_name", 4): "given_match",
     ("given_name", 3): "given_match",
     ("given_name", 2): "given_kana_match",
     ("birth_date", 3): "birth_date",
-    ("household", 4): "surname_key",
+    ("household", 5): "surname_key",
+    ("household", 2): "surname_key",
+    # of two near surnames the more frequent: what both together would be is at most one bit more
     ("household", 1): "surname_key",
 }
 # column -> the levels at which strangers agree in it: together they say how frequent a value is on average

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kodomo_platform.cleansing.characters import near_map
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -32,9 +34,9 @@ NUMBER_CAP = 4
 DATE_SHARE = 0.05
 
 BLOCKS = {
-    "b_given_birth": "given_match || '|' || birth_date",
+    "b_given_birth": "coalesce(given_near, given_match) || '|' || birth_date",
     "b_kana_birth": "given_kana_match || '|' || birth_date",
-    "b_name": "coalesce(name_match, name_form)",
+    "b_name": "coalesce(name_near, name_match, name_form)",
     "b_kana": "kana_match",
     "b_form": "coalesce(kana_form, name_form)",
     "b_alias": "coalesce(alias_match, name_match)",
@@ -43,7 +45,11 @@ BLOCKS = {
     "b_phone_birth": "phone_match || '|' || birth_date",
     "b_phone_given": "phone_match || '|' || coalesce(given_kana_match, given_match)",
     "b_block_given": "address_block || '|' || coalesce(given_kana_match, given_match)",
-    "b_block_kanji": "address_block || '|' || given_match",
+    "b_phone_kanji": "phone_match || '|' || coalesce(given_near, given_match)",
+    "b_block_kanji": "address_block || '|' || coalesce(given_near, given_match)",
+    # of a foreign name a part may be left out, but hardly the first and the last in the alphabet at once
+    "b_first_birth": "case when is_foreign then name_parts[1] || '|' || birth_date end",
+    "b_last_birth": "case when is_foreign then name_parts[-1] || '|' || birth_date end",
 }
 # a name in kana alone: a foreign one, or one written by its reading
 _KANA_NAME = "[ぁ-ゖァ-ヺー ]+"
@@ -78,6 +84,14 @@ def _reversed(surname: str, given: str) -> str:
         f"({surname}.as_surname = 1 and {surname}.as_given >= 2 and {given}.as_surname >= 2 "
         f"and {given}.as_surname > {given}.as_given and strpos({given}.name, ' ') = 0)"
     )
+
+
+def _near(column: str) -> str:
+    """SQL: ``column`` with near kanji (`cleansing.near_map`) taken for one another; NULL where it holds none of them, as
+    most names do."""
+    near = near_map()
+    kanji, targets = "".join(near), "".join(near.values())
+    return f"case when regexp_matches({column}, '[{kanji}]') then translate({column}, '{kanji}', '{targets}') end"
 
 
 def _skeleton(column: str) -> str:
@@ -240,6 +254,11 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
                 i.birth_date__latest as birth_possible
             from named as i left join adults as a on a.household_number = i.household_number
         ),
+        compared as (
+            select *, {_near("name_match")} as name_near, {_near("surname_match")} as surname_near,
+                {_near("given_match")} as given_near
+            from forms
+        ),
         numbers as (
             select source, resident_number from forms where resident_number is not null and not is_register
             group by all having count(*) > {NUMBER_CAP}
@@ -249,22 +268,17 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
             cast(row_number() over (order by f.source_rank, f.source, f.source_record_id) as integer) as rid,
             f.* replace (case when n.resident_number is null then f.resident_number end as resident_number),
             n.resident_number is not null as number_is_placeholder,
+            -- may be a child's or a young person's: register rows of adults need not be compared
+            not f.is_register or coalesce(f.birth_latest, f.birth_date) is null
+                or coalesce(f.birth_latest, f.birth_date)
+                    > (select max(as_of_date) from cfg.run) - interval {ADULT_AGE + 5} year as is_young,
             {blocks}
-        from forms as f left join numbers as n on n.source = f.source and n.resident_number = f.resident_number
+        from compared as f left join numbers as n on n.source = f.source and n.resident_number = f.resident_number
         order by rid
         """
     )
     (placeholders,) = con.execute("select count(*) from lnk_prepared where number_is_placeholder").fetchone() or (0,)
     return {"placeholder_numbers": int(placeholders)}
-
-
-def young(alias: str) -> str:
-    """SQL: the record may be a child's or a young person's (register rows of adults need not be compared)."""
-    return (
-        f"(not {alias}.is_register or coalesce({alias}.birth_latest, {alias}.birth_date) is null "
-        f"or coalesce({alias}.birth_latest, {alias}.birth_date) "
-        f"> (select max(as_of_date) from cfg.run) - interval {ADULT_AGE + 5} year)"
-    )
 
 
 def cap_blocks(con: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -16,7 +16,7 @@ from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.evidence import comparisons
 from kodomo_platform.linkage.likeness import LEAST_PEOPLE
 from kodomo_platform.linkage.model import SHIPPED, LinkageModel, load_model, write_model
-from kodomo_platform.linkage.preparation import prepare, young
+from kodomo_platform.linkage.preparation import prepare
 
 _FEWEST = 30  # a level seen less often than this among random pairs is too rare to be counted
 _FEWEST_PAIRS = 100
@@ -105,7 +105,7 @@ def _count(
             f"where l.source <> r.source and a.half = {TRAINING_HALF}"
         ).fetchall()
         (strangers,) = con.execute(
-            f"select least(count(*), {_STRANGERS}) from labels join lnk_prepared as p using (rid) where {young('p')}"
+            f"select least(count(*), {_STRANGERS}) from labels join lnk_prepared as p using (rid) where p.is_young"
         ).fetchone() or (0,)
         random = con.execute(
             f"""
@@ -116,7 +116,7 @@ def _count(
                 join lnk_prepared as p on p.rid = a.rid
                 left join (select person, min(household_number) as household_number
                     from labels join lnk_prepared using (rid) group by person) as r on r.person = a.person
-                where {young("p")} order by hash(a.rid) limit {_STRANGERS}
+                where p.is_young order by hash(a.rid) limit {_STRANGERS}
             )
             select {cases} from home as a join home as b on a.rid < b.rid and a.person <> b.person
                 and a.household_number is distinct from b.household_number

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from kodomo_platform import operations
-from kodomo_platform.linkage import link_records, load_known_ids
+from kodomo_platform.linkage import link_records
 from tests.integration import linked_town as town
 
 # splink's SQL parser warns about its own accelerator when it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
-
-
-@pytest.fixture
-def con(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    con = duckdb.connect()
-    town.empty_town(con)
-    load_known_ids(con, town.CODE)
-    yield con
-    con.close()
-    operations.close()
 
 
 def linked(con: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

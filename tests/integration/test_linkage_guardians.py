@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from kodomo_platform import operations
 from kodomo_platform.linkage import link_guardians
 from tests.integration import linked_town as town
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
-
-
-@pytest.fixture
-def con(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    con = duckdb.connect()
-    town.empty_town(con)
-    yield con
-    con.close()
-    operations.close()
 
 
 def grown(record: str, surname: str, given: str, household: str, relationship: str, **other: Any) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -12,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kodomo_platform import operations
 from kodomo_platform.linkage import link_records, load_known_ids
 from kodomo_platform.linkage.engine import score_everyone
 from kodomo_platform.linkage.likeness import LEAST_PEOPLE
@@ -21,16 +18,6 @@ from tests.integration import linked_town as town
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
 Rows = dict[tuple[str, str], dict[str, Any]]
-
-
-@pytest.fixture
-def con(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    con = duckdb.connect()
-    town.empty_town(con)
-    load_known_ids(con, town.CODE)
-    yield con
-    con.close()
-    operations.close()
 
 
 def edges(con: duckdb.DuckDBPyConnection, rows: Rows) -> list[dict[str, Any]]:
@@ -147,6 +134,10 @@ _change = st.tuples(
         [
             {"surname_match": "鈴木", "surname_kana_match": "スズキ"},
             {"given_match": "葵", "given_kana_match": "アオイ"},
+            # near kanji, on one side or on both
+            {"given_match": "凜", "name_match": "佐藤凜"},
+            {"given_match": "凛", "name_match": "斉藤凛", "surname_match": "斉藤", "surname_kana_match": None},
+            {"given_match": "凜", "name_match": "斎藤凜", "surname_match": "斎藤", "surname_kana_match": None},
             {"birth_date": date(2017, 7, 7), "birth_date__earliest": date(2017, 7, 7), "birth_date__latest": date(2017, 7, 7)},
             {"address_town": "本町1", "address_block": "1-1-1"},
             {"phone_match": "0480000000"},

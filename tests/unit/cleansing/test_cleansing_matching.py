@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kodomo_platform.cleansing.addresses import match_address
-from kodomo_platform.cleansing.characters import fold, fold_map, in_one_width
+from kodomo_platform.cleansing.characters import fold, fold_map, in_one_width, near_map
 from kodomo_platform.cleansing.fold_table import TABLE, build, read_variants, render
 from kodomo_platform.cleansing.kana import fold_kana, match_kana
 from kodomo_platform.cleansing.names import match_name
@@ -33,8 +33,18 @@ def test_the_fold_is_one_hop() -> None:
 
 
 def test_pairs_kept_apart_stay_apart() -> None:
-    for pair in read_variants()[1]:
+    for pair in read_variants().apart:
         assert len({fold(kanji) for kanji in pair}) == 2
+
+
+def test_near_kanji_are_those_kept_by_hand_and_one_hop_apart() -> None:
+    near = read_variants().near
+    assert near_map() == near
+    assert {"斉": "斎", "嶋": "島", "冨": "富", "竜": "龍"}.items() <= near.items()
+    assert not set(near) & set(near.values())
+    # a near kanji is one that the fold leaves, so that 齊藤, 斉藤 and 斎藤 all come near each other
+    assert not (set(near) | set(near.values())) & set(fold_map())
+    assert "告" not in near
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kodomo_platform.linkage.assignment import Assignment, Node, Pair, assign, names_contradict
+from kodomo_platform.linkage.assignment import Assignment, Names, Node, Pair, assign, names_contradict
 
 REGISTER = "resident.register"
 SCHOOL = "education.enrolment"
@@ -83,6 +83,69 @@ def test_a_number_conflict_is_queued_not_merged() -> None:
 
 
 def test_names_contradict_only_when_nothing_agrees() -> None:
-    assert names_contradict(("花", "ハナ"), ("太", "フトシ"))
-    assert not names_contradict(("花", "ハナ"), ("華", "ハナ"))
-    assert not names_contradict(("花", None), (None, "ハナ"))
+    assert names_contradict(Names("花", "ハナ"), Names("太", "フトシ"))
+    assert not names_contradict(Names("花", "ハナ"), Names("華", "ハナ"))
+    assert not names_contradict(Names("花", None), Names(None, "ハナ"))
+
+
+def test_a_name_written_without_a_blank_contradicts_nobody_of_the_same_whole_name() -> None:
+    assert not names_contradict(Names("花菜", "ハナナ", "深津花菜"), Names(None, "ハハナナ", "深津花菜"))
+    assert names_contradict(Names("花菜", "ハナナ", "深津花菜"), Names(None, "ハナミ", "深津花美"))
+
+
+def test_a_slip_in_one_record_does_not_keep_another_from_the_register() -> None:
+    nodes = [
+        node(REGISTER, "美咲", "ミサキ", "1"),
+        node(SCHOOL, "美咲", "ミサギ"),
+        node("medical.flag", "美佐", "ミサキ"),
+    ]
+    pairs = [like(1, 0, 25, given=5), like(2, 0, 15, given=2)]
+    state = settle(nodes, pairs)
+    assert state.find(0) == state.find(1) == state.find(2)
+    # without the register's word the two names stay two
+    strangers = [node("welfare.case", "美咲", "ミサキ"), *nodes[1:]]
+    state = settle(strangers, [like(1, 0, 25, given=5), like(2, 0, 15, given=2)])
+    assert state.find(0) == state.find(1) != state.find(2)
+
+
+def slip(left: int, right: int, weight: float = 12.0) -> Pair:
+    return Pair(left, right, "probabilistic", 1 / (1 + 2**-weight), weight, 1, slip=True)
+
+
+def test_a_given_name_one_character_off_is_linked_last_and_once() -> None:
+    nodes = [node(REGISTER, "美咲", "ミサキ", "1"), node("medical.flag", "美咲", "ミサギリ")]
+    assert settle(nodes, [slip(1, 0)]).find(1) == 0
+    # whoever is not vouched for as a slip is asked about
+    pairs = [like(1, 0, 12, given=1)]
+    assert settle(nodes, pairs).find(1) == 1
+    assert pairs[0].outcome == "review"
+
+
+def test_a_second_record_of_one_source_is_no_slip() -> None:
+    nodes = [
+        node(REGISTER, "美咲", "ミサキ", "1"),
+        node("medical.flag", "美咲", "ミサキ"),
+        node("medical.flag", "美佐", "ミサト"),
+    ]
+    pairs = [like(1, 0, 30), slip(2, 0)]
+    state = settle(nodes, pairs)
+    assert state.find(0) == state.find(1) != state.find(2)
+    assert pairs[1].outcome == "review"
+
+
+def test_two_records_that_say_the_same_other_name_are_no_slip() -> None:
+    nodes = [
+        node(REGISTER, "美咲", "ミサキ", "1"),
+        node("medical.flag", "美佐", "ミサト"),
+        node("welfare.case", "美佐", "ミサト"),
+    ]
+    state = settle(nodes, [like(1, 2, 30), slip(1, 0), slip(2, 0)])
+    assert state.find(1) == state.find(2) != state.find(0)
+
+
+def test_twins_of_one_name_stay_two_everywhere() -> None:
+    nodes = [node(REGISTER, number="1"), node(REGISTER, number="2"), node(SCHOOL), node(SCHOOL), node("medical.flag")]
+    pairs = [like(a, b, 26) for a in (2, 3, 4) for b in (0, 1)] + [like(2, 3, 26), like(2, 4, 26), like(3, 4, 26)]
+    state = settle(nodes, pairs)
+    assert len({state.find(place) for place in range(5)}) == 5
+    assert {pair.outcome for pair in pairs} <= {"review", "apart"}

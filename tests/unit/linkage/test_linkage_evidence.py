@@ -8,8 +8,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kodomo_platform.cleansing.addresses import match_address
+from kodomo_platform.cleansing.characters import near_map
 from kodomo_platform.cleansing.kana import match_kana
 from kodomo_platform.cleansing.names import match_name
 from kodomo_platform.linkage.evidence import comparisons
@@ -67,6 +70,13 @@ def levels() -> Iterator[Levels]:
         (("渡辺　咲良", "ワタナベ サクラ"), ("渡辺 咲良", "ワタナベ エミ"), "kanji_alone"),
         (("渡辺　桜", "ワタナベ サクラ"), ("渡辺 咲良", "ワタナベ サクラ"), "kana_alone"),
         (("渡辺　陽斗", "ワタナベ ハルト"), ("渡辺 陽輝", "ワタナベ ハルキ"), "near"),
+        # two forms of one character are near, and no more
+        (("渡辺　凛", "ワタナベ リン"), ("渡辺 凜", "ワタナベ リン"), "variant"),
+        (("渡辺　凛", "ワタナベ リン"), ("渡辺 凜", ""), "variant"),
+        (("渡辺　龍太", ""), ("渡辺 竜太", ""), "variant"),
+        (("渡辺　龍太", "ワタナベ リュウタ"), ("渡辺竜太", "ワタナベリュウタ"), "variant"),
+        (("渡辺　遥", "ワタナベ ハルカ"), ("渡辺 遙", "ワタナベ ヨウ"), "different"),
+        (("渡辺　吉", ""), ("渡辺 告", ""), "different"),
         (("渡辺　結衣", "ワタナベ ユイ"), ("渡辺 莉子", "ワタナベ リコ"), "different"),
         (("〓{F040}辺　結衣", ""), ("渡辺 結衣", ""), "kanji"),
         (("田中　結衣", "タナカ ユイ"), ("結衣 田中", "タナカ ユイ"), "both"),
@@ -96,6 +106,8 @@ def test_given_names(levels: Levels, one: tuple[str, str], other: tuple[str, str
         (date(2015, 1, 1), "near"),  # the day a system fills in
         (date(2016, 5, 6), "near"),  # era off by one
         (date(2015, 5, 7), "near"),
+        (date(2015, 4, 26), "near"),  # ten days, over the end of a month
+        (date(2015, 4, 25), "different"),
         (date(2011, 2, 9), "different"),
         (None, "not_comparable"),
         (date(1900, 1, 1), "not_comparable"),  # nobody alive
@@ -122,6 +134,64 @@ def test_birth_dates(levels: Levels, written: date | None, level: str) -> None:
 def test_households(levels: Levels, address: str, surname: str, level: str) -> None:
     one = record(town.REGISTER, "田中 結衣", address="埼玉県戸田市大字新曽2丁目3番1号")
     assert levels(one, record(town.SCHOOL, f"{surname} 結衣", address=address))["household"] == level
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "address", "level"),
+    [
+        ("斎藤　結衣", "斉藤 結衣", "新曽2-3-1", "variant_surname_and_one"),
+        ("斎藤　結衣", "斉藤結衣", "新曽2-3-1", "variant_surname_and_one"),
+        ("島田　結衣", "嶋田 結衣", "本町1-1", "variant_surname_only"),
+        ("島田　結衣", "嶋田 結衣", "", "variant_surname_only"),
+        ("斎藤　結衣", "佐藤 結衣", "本町1-1", "different"),
+    ],
+)
+def test_surnames_in_two_forms_are_near(levels: Levels, one: str, other: str, address: str, level: str) -> None:
+    register = record(town.REGISTER, one, address="埼玉県戸田市大字新曽2丁目3番1号")
+    assert levels(register, record(town.SCHOOL, other, address=address))["household"] == level
+
+
+_NAMES = st.text("斎斉島嶋龍竜凛凜田太", min_size=1, max_size=3)
+
+
+def near(text: str) -> str:
+    """What the SQL must find, in plain Python."""
+    return "".join(near_map().get(kanji, kanji) for kanji in text)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(_NAMES, _NAMES), min_size=2, max_size=6, unique=True))
+def test_near_forms_and_levels_are_those_of_plain_python(names: list[tuple[str, str]]) -> None:
+    with duckdb.connect() as con:
+        town.empty_town(con)
+        rows = [
+            record(town.HOSPITAL, f"{surname}　{given}", address=f"本町{place}-1") | {"source_record_id": str(place)}
+            for place, (surname, given) in enumerate(names)
+        ]
+        town.write_identity(con, rows)
+        prepare(con)
+        kept = con.execute("select surname_match, surname_near, given_match, given_near from lnk_prepared").fetchall()
+        given_level, household = comparisons()[0], comparisons()[3]
+        found = con.execute(
+            f"select l.surname_match, l.given_match, r.surname_match, r.given_match, {given_level.case_sql()}, "
+            f"{household.case_sql()} from lnk_prepared as l, lnk_prepared as r where l.rid < r.rid"
+        ).fetchall()
+    for surname, surname_near, given_name, given_near in kept:
+        for text, form in ((surname, surname_near), (given_name, given_near)):
+            assert form == (near(text) if near(text) != text else None)
+    for left_surname, left, right_surname, right, level, home in found:
+        same_name = left_surname + left == right_surname + right
+        assert (given_level.level(level).name == "kanji") == (left == right or same_name)
+        if given_level.level(level).name == "variant":
+            assert left != right
+            assert near(left) == near(right) or near(left_surname + left) == near(right_surname + right)
+        elif left != right and near(left) == near(right):
+            assert same_name
+        if household.level(home).name.startswith("variant"):
+            assert left_surname != right_surname
+            assert near(left_surname) == near(right_surname) or near(left_surname + left) == near(right_surname + right)
+        elif left_surname != right_surname and near(left_surname) == near(right_surname):
+            assert same_name
 
 
 def test_a_guardian_s_given_name_holds_when_the_surname_changed(levels: Levels) -> None:
