@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from kodomo_platform.cli.languages import Language, language, say, spoken
+from kodomo_platform.cli.languages import Language, language, say, say_error, spoken
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import UsageError
 
@@ -559,7 +559,7 @@ def bench(
         folds=folds,
     )
     for warning in report.warnings:
-        typer.echo(f"WARNING: {warning}", err=True)
+        typer.echo(say(f"WARNING: {say_error(warning)}"), err=True)
     if as_json:
         _out(asdict(report))
         return
@@ -573,6 +573,8 @@ def bench(
             *(f"{measured['masked'][b]['brier']:.4f}" for b in blocks),
         )
     console().print(say(f"{report.rows} rows, {report.outcomes} outcomes, folds {report.folds}; * chosen"))
-    for note in (*report.notes, *(f"column {name} left out: {why}" for name, why in report.left_out.items())):
-        console().print(note, markup=False)
+    for note in report.notes:
+        console().print(say_error(note), markup=False)
+    for name, why in report.left_out.items():
+        console().print(say(f"column {name} left out: {say_error(why)}"), markup=False)
     console().print(table)

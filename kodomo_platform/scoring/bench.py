@@ -227,15 +227,15 @@ def _leaks(table: Table) -> list[str]:
         return out
     for n, name in enumerate(table.names):
         absent = np.isnan(table.x[:, n])
-        ways = {
-            "being absent": (absent.astype(float), np.ones(len(y), dtype=bool)),
-            "its value": (table.x[:, n], ~absent),
-        }
-        for how, (values, there) in ways.items():
+        for values, there, by_absence in (
+            (absent.astype(float), np.ones(len(y), dtype=bool), True),
+            (table.x[:, n], ~absent, False),
+        ):
             if not 10 <= y[there].sum() <= there.sum() - 10 or there.sum() < len(y) / 10:
                 continue
             auc = float(roc_auc_score(y[there], values[there]))
             if max(auc, 1 - auc) > _LEAK:
+                how = "being absent" if by_absence else "its value"
                 out.append(
                     f"LEAK? column {name} alone tells the outcome by {how} (AUC {max(auc, 1 - auc):.3f}): if it is written "
                     "after the outcome, the figures are worthless; leave it out (--exclude)"

@@ -23,6 +23,8 @@ _TELLING = {
     "linkage.registry": ("floor_of",),
     "linkage.review": ("read_answers", "import_sheet"),
 }
+# whose notes and warnings are lists that are filled in many ways
+_NOTING = ("scoring.bench",)
 # words for kinds of data, told in faults
 _WORDS = {"catalog.loading": ("BANNED_WORDS",)}
 
@@ -189,6 +191,13 @@ def _spoken(module: _Module, function: Function | None, node: ast.AST) -> Iterat
             function is not None and function.name in _TELLING.get(module.name, ())
         ):
             yield "what", message
+        case (
+            ast.Call(func=ast.Attribute(attr="append"), args=[(ast.Constant() | ast.JoinedStr()) as note])
+            | ast.AugAssign(target=ast.Name(id="notes" | "warned"), value=ast.ListComp(elt=note))
+            | ast.Assign(targets=[ast.Name(id="notes" | "warned")], value=ast.List(elts=[ast.Starred(), note]))
+            | ast.Assign(targets=[ast.Subscript()], value=(ast.Constant(value=str()) | ast.Tuple()) as note)
+        ) if module.name in _NOTING:
+            yield "what", note
         case ast.Call(func=ast.Attribute(attr="append", value=ast.Attribute(attr="warnings")), args=[warning]):
             yield "what", warning
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(values=words)) if name in _WORDS.get(

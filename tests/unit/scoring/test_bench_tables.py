@@ -342,7 +342,7 @@ def test_the_command_prints_json_and_nothing_else(tmp_path: Path) -> None:
         assert all(math.isfinite(measured["masked"]["学校"][name]) for name in MEASURES)
     table = command(str(file), *asked[:-1])
     assert table.exit_code == 0
-    assert "chosen" in table.stdout
+    assert "選ばれた候補" in table.stdout
     wrong = command(str(file), "--target", "結果", "--block", "学校=欠席,何か", "--json")
     assert isinstance(wrong.exception, UsageError)
     assert "何か" in str(wrong.exception)
