@@ -250,7 +250,7 @@ def test_what_can_be_taken_is_taken_counted_and_cannot_run_in_a_spreadsheet(
     lines[50] = lines[50].replace(b'"', b'"SECRET', 1)[:-1]  # a quote never closed
     delivery(GOOD, "SHUKKETSU_20261009.csv", b"\r\n".join(lines) + b"\r\n")
 
-    done = kodomo(finished, "run", "-m", CODE, "--json")
+    kodomo(finished, "run", "-m", CODE, "--json")
     after = current(finished)
     assert after != before
     rejects = duckdb.sql(
