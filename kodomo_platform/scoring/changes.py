@@ -41,15 +41,16 @@ def previous_scores(code: str, as_of: dt.date) -> Path | None:
     return earlier[-1] if earlier else None
 
 
-def add_changes(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, as_of: dt.date) -> int:
-    """Append one entry `change` to the reasons of every child scored before; the number of those whose score moved."""
-    path = previous_scores(code, as_of)
-    if path is None:
-        return 0
+def add_changes(con: duckdb.DuckDBPyConnection, table: str, path: Path, theme: Theme) -> int:
+    """Append one entry `change` to the reasons of every child of ``table`` who is in ``path``; how many of them moved.
+
+    ``table`` has the columns of ``marts.risk_scores`` and holds rows of ``theme`` alone.
+    """
     con.execute(
         "create or replace temp table previous_score as "
         "select child_id, as_of_date, score, band, reasons, model_name, model_version, criteria_hash, feature_hash "
         "from read_parquet($path) where theme = $theme "
+        f"and child_id between (select min(child_id) from {table}) and (select max(child_id) from {table}) "
         "qualify row_number() over (partition by child_id order by as_of_date desc) = 1",
         {"path": str(path), "theme": theme.key},
     )
@@ -67,9 +68,8 @@ def add_changes(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, as_of: 
                         case when n.criteria_hash != p.criteria_hash then 'criteria' end,
                         case when n.feature_hash != p.feature_hash then 'features' end
                     ], lambda x: x is not null) as versions
-                from marts.risk_scores as n
+                from {table} as n
                 inner join previous_score as p on n.child_id = p.child_id
-                where n.theme = $theme
             ),
             now as (
                 select child_id, unnest(from_json(reasons_now, '{_ENTRY}')) as e from pair where moved
@@ -126,13 +126,11 @@ def add_changes(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, as_of: 
                 )::varchar as entry
             from pair as p
             left join told as t on p.child_id = t.child_id
-            """,
-            {"theme": theme.key},
+            """
         )
         con.execute(
-            "update marts.risk_scores as r set reasons = left(r.reasons, length(r.reasons) - 1) || ',' || c.entry || ']' "
-            "from score_change as c where r.child_id = c.child_id and r.theme = $theme",
-            {"theme": theme.key},
+            f"update {table} as r set reasons = left(r.reasons, length(r.reasons) - 1) || ',' || c.entry || ']' "
+            "from score_change as c where r.child_id = c.child_id"
         )
         moved = con.execute("select count(*) filter (where moved) from score_change").fetchone()
         assert moved is not None

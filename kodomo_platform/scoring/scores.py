@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -35,12 +35,14 @@ from kodomo_platform.scoring.additive import (
     sum_terms,
 )
 from kodomo_platform.scoring.artifacts import approved
-from kodomo_platform.scoring.changes import add_changes
+from kodomo_platform.scoring.changes import add_changes, previous_scores
 from kodomo_platform.scoring.conformal import certainty, entries
 from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
 
 STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start")
 REASONS_SHOWN = 6
+# Children whose reasons are written at a time.
+_PIECE = 50_000
 # Children of equal score are ordered by a hash, so that nobody is always first because of an old id.
 TIE_BREAK = "score descending, then md5(child_id || '|' || as_of_date) ascending"
 
@@ -107,6 +109,16 @@ class Cohort:
     child_ids: npt.NDArray[np.object_]
     values: dict[str, Floats]
     statuses: dict[str, npt.NDArray[np.int8]]
+
+    def pieces(self) -> Iterator[Cohort]:
+        """The same children a piece at a time: reasons of a million at once would need more memory than a machine has."""
+        for start in range(0, max(len(self.child_ids), 1), _PIECE):
+            part = slice(start, start + _PIECE)
+            yield Cohort(
+                self.child_ids[part],
+                {name: column[part] for name, column in self.values.items()},
+                {name: column[part] for name, column in self.statuses.items()},
+            )
 
 
 @lru_cache(maxsize=1)
@@ -218,16 +230,13 @@ def _score_theme(
         )
     if gone := absent_for_all(cohort, theme, features):
         note += "; absent for every child this time: " + ", ".join(gone)
-    table = evaluate(cohort, theme, model, features)
-    shown = render(con, table, cohort, theme, model, features)
-    known = _known_children(con, theme, as_of)
-    con.register("_scored", table.arrow)
-    con.register("_reasons", shown)
-    con.register("_known", known)
+    pieces = [(piece, evaluate(piece, theme, model, features)) for piece in cohort.pieces()]
+    con.register("_scored", pa.concat_tables([scored.arrow for _, scored in pieces]))
+    con.register("_known", _known_children(con, theme, as_of))
     try:
         con.execute(
             """
-            insert into marts.risk_scores
+            create or replace temp table ranked_score as
             with ranked as (
                 select
                     s.*,
@@ -237,8 +246,7 @@ def _score_theme(
                 from _scored as s
             )
             select
-                $code, r.child_id, $theme, $as_of::date,
-                r.score, r.score_low, r.score_high, r.rank,
+                r.child_id, r.score, r.score_low, r.score_high, r.rank,
                 case
                     when not r.determinable then 'undetermined'
                     when r.score >= $high then 'high'
@@ -246,43 +254,68 @@ def _score_theme(
                     else 'low'
                 end as band,
                 r.always_alert or (r.determinable and r.rank <= $capacity and r.score >= $base_rate) as alert,
-                r.determinable, r.undetermined_reason,
-                t.reasons,
-                case
-                    when k.child_id is null then t.rule_hits
-                    when t.rule_hits = '[]' then '[' || $known || ']'
-                    else left(t.rule_hits, length(t.rule_hits) - 1) || ',' || $known || ']'
-                end as rule_hits,
-                $score_version, $model_name, $model_version, $mlflow_run_id, $run_id,
-                $feature_hash, $criteria_hash, $code_version
+                r.determinable, r.undetermined_reason, k.child_id is not null as known
             from ranked as r
-            inner join _reasons as t on r.row = t.row
             left join _known as k on r.child_id = k.child_id
-            order by r.rank
             """,
             {
-                "code": code,
-                "theme": theme.key,
                 "as_of": as_of,
                 "high": min(theme.bands.high * model.base_rate, 0.9),
                 "middle": min(theme.bands.middle * model.base_rate, 0.8),
                 "base_rate": model.base_rate,
                 "capacity": capacity,
-                "known": _known_rule(theme),
-                "score_version": score_version,
-                "model_name": model.name,
-                "model_version": model_version,
-                "mlflow_run_id": mlflow_run_id,
-                "run_id": run_id,
-                "feature_hash": versions["feature_hash"],
-                "criteria_hash": versions["criteria_hash"],
-                "code_version": code_version,
             },
         )
     finally:
-        for name in ("_scored", "_reasons", "_known"):
+        for name in ("_scored", "_known"):
             con.unregister(name)
-    changed = add_changes(con, code, theme, as_of)
+    changed = 0
+    before = previous_scores(code, as_of)
+    for piece, scored in pieces:
+        con.register("_piece", scored.arrow)
+        con.register("_reasons", render(con, scored, piece, theme, model, features))
+        try:
+            con.execute(
+                f"create or replace temp table scored_piece ({_COLUMNS}); "
+                """
+                insert into scored_piece
+                select
+                    $code, r.child_id, $theme, $as_of::date,
+                    r.score, r.score_low, r.score_high, r.rank, r.band, r.alert, r.determinable, r.undetermined_reason,
+                    t.reasons,
+                    case
+                        when not r.known then t.rule_hits
+                        when t.rule_hits = '[]' then '[' || $known || ']'
+                        else left(t.rule_hits, length(t.rule_hits) - 1) || ',' || $known || ']'
+                    end as rule_hits,
+                    $score_version, $model_name, $model_version, $mlflow_run_id, $run_id,
+                    $feature_hash, $criteria_hash, $code_version
+                from _piece as p
+                inner join ranked_score as r on p.child_id = r.child_id
+                inner join _reasons as t on p.row = t.row
+                """,
+                {
+                    "code": code,
+                    "theme": theme.key,
+                    "as_of": as_of,
+                    "known": _known_rule(theme),
+                    "score_version": score_version,
+                    "model_name": model.name,
+                    "model_version": model_version,
+                    "mlflow_run_id": mlflow_run_id,
+                    "run_id": run_id,
+                    "feature_hash": versions["feature_hash"],
+                    "criteria_hash": versions["criteria_hash"],
+                    "code_version": code_version,
+                },
+            )
+        finally:
+            for name in ("_piece", "_reasons"):
+                con.unregister(name)
+        if before is not None:
+            changed += add_changes(con, "scored_piece", before, theme)
+        con.execute("insert into marts.risk_scores select * from scored_piece order by child_id")
+    con.execute("drop table if exists scored_piece; drop table ranked_score")
     not_seen = _raise_not_seen(con, code, theme, as_of, cohort)
     counts = con.execute(
         "select count(*), count(*) filter (where alert), count(*) filter (where not determinable) "

@@ -206,6 +206,12 @@ def test_a_whole_source_absent_this_month_is_said_for_all_and_for_each(con: duck
         assert (determinable, why) == (False, "too_few_inputs")
 
 
+def test_a_theme_that_asks_about_nobody_here_gives_an_empty_list(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("update marts.mart_child_features set age_years = 40")
+    report = score(con, town("school_refusal"), AS_OF, "run-1", "abc").themes[0]
+    assert (report.children, report.alerts, report.undetermined) == (0, 0, 0)
+
+
 def test_unknown_date_is_refused(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(ScoringError, match="no features"):
         score(con, town("abuse"), dt.date(2020, 1, 1), "run-1", "abc")
@@ -223,7 +229,11 @@ def published(con: duckdb.DuckDBPyConnection, home: Path, date: str) -> None:
         con.execute(f"copy (select * from marts.{table}) to '{folder / name}.parquet' (format parquet)")
 
 
-def test_reasons_say_what_changed_since_the_last_score(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+def test_reasons_say_what_changed_since_the_last_score(
+    con: duckdb.DuckDBPyConnection, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kodomo_platform.scoring import scores
+
     earlier = dt.date(2026, 7, 1)
     con.execute(
         "insert into marts.mart_child_features select * replace (date '2026-07-01' as as_of_date) "
@@ -247,7 +257,12 @@ def test_reasons_say_what_changed_since_the_last_score(con: duckdb.DuckDBPyConne
     assert "大きな変化はありません" in change["c000004"]["sentence_ja"]
     # the same date again says the same, whatever has been published for it meanwhile
     published(con, home, "2026-10-01")
-    score(con, town("school_refusal"), AS_OF, "run-3", "abc")
+    everything = "select * exclude (dagster_run_id) from marts.risk_scores order by child_id"
+    whole = con.execute(everything).fetchall()
+    # nor does it matter how many children are written at a time
+    monkeypatch.setattr(scores, "_PIECE", 37)
+    assert score(con, town("school_refusal"), AS_OF, "run-3", "abc").themes[0].changed == 1
+    assert con.execute(everything).fetchall() == whole
     assert dict(con.execute("select child_id, reasons from marts.risk_scores").fetchall()) == rows
 
     from kodomo_platform.scoring.comparison import compare
