@@ -1,8 +1,8 @@
 """From scored pairs to links: which pairs hold, which a person must see. Pure Python, no database.
 
 The surest pair goes first. A link is refused when it would give a cluster two register records, two trusted numbers,
-two records of a source without duplicates, or two given names that contradict each other; when a person decided
-against it; or when a second candidate is nearly as good. A given name that is one character off is linked last, and only
+two records of a source without duplicates, two birth years that no slip of the pen explains, or two given names that
+contradict each other; when a person decided against it; or when a second candidate is nearly as good. A given name that is one character off is linked last, and only
 to a child of the register who has no twin there and no other record in that source.
 """
 
@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 
-from kodomo_platform.linkage.evidence import GIVEN_AGREES, GIVEN_NEAR
+from kodomo_platform.linkage.evidence import DAYS_NEAR, GIVEN_AGREES, GIVEN_NEAR
 
 # a second record of one child in one source (a pupil of two schools) must be this certain
 SECOND_RECORD_BITS = 15.0
 LINK = "link"
 REVIEW = "review"
 APART = "apart"
+# objections that a person may know better
+_ASKED = frozenset({"", "names_contradict", "two_birth_years"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Node:
     foreign: tuple[str, ...] = ()
     # surname and given name together: of a name written without a blank nobody knows where the given name begins
     whole: str | None = None
+    # where the day is sure
+    birth: date | None = None
 
 
 class Names(NamedTuple):
@@ -67,6 +72,7 @@ class _Cluster:
     numbers: set[str] = field(default_factory=set)
     names: list[Names] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
+    births: set[date] = field(default_factory=set)
     forbidden: set[int] = field(default_factory=set)
     members: list[int] = field(default_factory=list)
 
@@ -77,6 +83,23 @@ def names_contradict(left: Names, right: Names) -> bool:
         return False
     comparable = [(a, b) for a, b in zip(left[:2], right[:2], strict=True) if a and b]
     return bool(comparable) and all(a != b for a, b in comparable)
+
+
+def births_near(left: date, right: date) -> bool:
+    """What `evidence.birth_date` calls equal or near, in plain Python."""
+    parts = (left.year == right.year) + (left.month == right.month) + (left.day == right.day)
+    same_year = left.year == right.year
+    swapped = same_year and (left.month, left.day) == (right.day, right.month)
+    filled = same_year and (1, 1) in ((left.month, left.day), (right.month, right.day))
+    return parts >= 2 or abs((left - right).days) <= DAYS_NEAR or swapped or filled
+
+
+def one_birth(births: set[date]) -> bool:
+    """Dates of one year; or of several, one of which every other is a slip of the pen away from: a year mistyped in one
+    record is frequent and honest, two years that each stand alone are two people."""
+    return len({day.year for day in births}) < 2 or any(
+        all(births_near(centre, other) for other in births) for centre in births
+    )
 
 
 def readings_contradict(left: set[str], right: set[str]) -> bool:
@@ -113,6 +136,7 @@ class Assignment:
                 numbers={node.number} if node.number else set(),
                 names=[self._own_names(root)],
                 foreign=set(node.foreign),
+                births={node.birth} if node.birth else set(),
                 members=[root],
             )
             self._clusters[root] = cluster
@@ -148,6 +172,8 @@ class Assignment:
             return "two_numbers"
         if a.sources & b.sources and weight < SECOND_RECORD_BITS:
             return "two_records_of_one_source"
+        if not one_birth(a.births | b.births):
+            return "two_birth_years"
         ours, theirs = self._names_for(left, a), self._names_for(right, b)
         if any(names_contradict(x, y) for x in ours for y in theirs):
             return "names_contradict"
@@ -184,6 +210,7 @@ class Assignment:
         a.numbers |= b.numbers
         a.names += [name for name in b.names if name not in a.names]
         a.foreign |= b.foreign
+        a.births |= b.births
         a.forbidden |= b.forbidden
         a.members += b.members
         del self._clusters[two]
@@ -337,7 +364,7 @@ def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], 
                 pair.outcome = APART
             continue
         # where the link could not be made anyway, nobody is asked: a twin whose own record is settled is no question
-        impossible = state.objection(pair.left, pair.right, likeness=True) not in {"", "names_contradict"}
+        impossible = state.objection(pair.left, pair.right, likeness=True) not in _ASKED
         weak = pair.given_level in {0, 1} and pair.why != "given_name_not_agreed"
         newcomer = min((side for side in (pair.left, pair.right) if not state.has_register(side)), default=pair.left)
         limit = 2 if pair.why == "second_candidate" else 1

@@ -349,15 +349,16 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     )
     _slips(con)
     nodes = [
-        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole)
-        for register, source, number, given, kana, foreign, whole in con.execute(
+        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole, birth)
+        for register, source, number, given, kana, foreign, whole, birth in con.execute(
             # a number that the register does not know is mistyped or outdated: it proves nothing against a link,
             # nor does one that another person bears
             "select p.is_register, p.source, case when p.is_register then p.source_record_id "
             "when r.source_record_id is not null and c.a is null then p.resident_number end, "
             "case when not p.is_foreign then coalesce(p.given_near, p.given_match) end, p.given_kana_match, "
             "case when p.is_foreign then list_distinct([p.kana_form, p.name_form]) else [] end, "
-            "case when not p.is_foreign then coalesce(p.name_near, p.name_match) end "
+            "case when not p.is_foreign then coalesce(p.name_near, p.name_match) end, "
+            "case when p.birth_exact then p.birth_date end "
             "from lnk_restless as q join lnk_prepared as p on p.rid = q.rid "
             "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number "
             "left join (select distinct a from lnk_pair where kind = 'conflict') as c on c.a = p.rid order by q.place"

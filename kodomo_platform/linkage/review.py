@@ -52,6 +52,7 @@ WHY_JA = {
     "conflict": "同じ番号だが、名や生年月日が合わない", "register_duplicate": "住民記録に同じ人が二度あるように見える",
     "two_register_records": "結ぶと住民記録の二人が一つになる", "two_numbers": "異なる宛名番号を持つ",
     "two_records_of_one_source": "重複のないはずの資料の記録が二つになる", "names_contradict": "名が食い違う記録が間にある",
+    "two_birth_years": "書き誤りでは説明できない生年の食い違いがある",
     "given_name_not_agreed": "名が一致していない", "second_candidate": "ほかにも同じくらい似た人がいる",
     "uncertain": "確率が自動で結ぶ基準に届かない",
 }  # fmt: skip

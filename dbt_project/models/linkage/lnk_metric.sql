@@ -38,12 +38,55 @@ per_child as (
         records.child_id,
         count(*) as size,
         count(distinct records.register_number) as register_records,
-        count(distinct year(records.birth_date)) as birth_years,
-        coalesce(any_value(vouched.returns), 0) as returns,
-        coalesce(any_value(vouched.vouched), 0) as vouched
+        coalesce(any_value(vouched.returns), 0) as returns
     from records
     left join vouched on records.child_id = vouched.child_id
     group by records.child_id
+),
+
+birth_dates as (
+    select distinct
+        records.child_id,
+        records.birth_date
+    from records
+    where records.birth_date is not null
+),
+
+-- of two birth years the one may be a slip of the pen: a date of the child's from which every other is as near as the
+-- comparison of birth dates calls near (kodomo_platform.linkage.evidence)
+birth_centres as (
+    select
+        centre.child_id,
+        centre.birth_date,
+        bool_and(
+            (year(centre.birth_date) = year(other.birth_date))::int
+            + (month(centre.birth_date) = month(other.birth_date))::int
+            + (day(centre.birth_date) = day(other.birth_date))::int >= 2
+            or abs(date_diff('day', centre.birth_date, other.birth_date)) <= 10
+            or (
+                year(centre.birth_date) = year(other.birth_date)
+                and (
+                    (
+                        month(centre.birth_date) = day(other.birth_date)
+                        and day(centre.birth_date) = month(other.birth_date)
+                    )
+                    or (month(centre.birth_date) = 1 and day(centre.birth_date) = 1)
+                    or (month(other.birth_date) = 1 and day(other.birth_date) = 1)
+                )
+            )
+        ) as explains_all
+    from birth_dates as centre
+    inner join birth_dates as other on centre.child_id = other.child_id
+    group by centre.child_id, centre.birth_date
+),
+
+birth_years as (
+    select
+        birth_centres.child_id,
+        bool_or(birth_centres.explains_all) as is_slip
+    from birth_centres
+    group by birth_centres.child_id
+    having count(distinct year(birth_centres.birth_date)) > 1
 ),
 
 -- sources that hold a child once: a second record by likeness alone is for a person to look at
@@ -136,8 +179,16 @@ final as (
     select
         'clusters_with_two_birth_years_unexplained',
         '',
-        (count(*) filter (where per_child.birth_years > 1 and per_child.vouched = 0))::double
-    from per_child
+        (count(*) filter (where coalesce(vouched.vouched, 0) = 0 and not birth_years.is_slip))::double
+    from birth_years
+    left join vouched on birth_years.child_id = vouched.child_id
+    union all
+    select
+        'clusters_with_birth_year_slip',
+        '',
+        (count(*) filter (where coalesce(vouched.vouched, 0) = 0 and birth_years.is_slip))::double
+    from birth_years
+    left join vouched on birth_years.child_id = vouched.child_id
     union all
     select
         'clusters_with_second_record',
@@ -163,8 +214,8 @@ final as (
     select
         'clusters_with_two_birth_years',
         '',
-        (count(*) filter (where per_child.birth_years > 1))::double
-    from per_child
+        count(*)::double
+    from birth_years
     union all
     select
         'review_queue_' || lnk_edge.kind,

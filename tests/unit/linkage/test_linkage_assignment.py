@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from kodomo_platform.linkage.assignment import Assignment, Names, Node, Pair, assign, names_contradict
 
 REGISTER = "resident.register"
@@ -149,3 +151,21 @@ def test_twins_of_one_name_stay_two_everywhere() -> None:
     state = settle(nodes, pairs)
     assert len({state.find(place) for place in range(5)}) == 5
     assert {pair.outcome for pair in pairs} <= {"review", "apart"}
+
+
+def test_two_birth_years_that_no_slip_explains_are_asked_about() -> None:
+    def born(source: str, day: date) -> Node:
+        return Node(source == REGISTER, source, None, "花", "ハナ", birth=day)
+
+    year_off = [born(REGISTER, date(2015, 5, 20)), born(SCHOOL, date(2014, 5, 20))]
+    assert settle(year_off, [like(1, 0, 20)]).find(1) == 0
+    other = [born(REGISTER, date(2015, 5, 20)), born("medical.flag", date(2013, 7, 2))]
+    pairs = [like(1, 0, 20)]
+    assert settle(other, pairs).find(1) == 1
+    assert (pairs[0].outcome, pairs[0].why) == ("review", "two_birth_years")
+    # nor through third records: each is a slip away from the next, and no date explains all
+    days = (date(2014, 6, 5), date(2014, 5, 6), date(2015, 5, 6), date(2012, 6, 5))
+    sources = ("medical.flag", SCHOOL, "welfare.case", "welfare.consultation")
+    chain = [born(source, day) for source, day in zip(sources, days, strict=True)]
+    state = settle(chain, [like(0, 1, 20), like(1, 2, 18), like(0, 3, 16)])
+    assert state.find(0) == state.find(1) == state.find(2) != state.find(3)

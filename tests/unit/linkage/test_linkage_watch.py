@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from kodomo_platform.linkage.assignment import births_near, one_birth
+from kodomo_platform.linkage.evidence import comparisons
 from kodomo_platform.linkage.watch import (
     BLOCKING,
     CHECKS,
@@ -28,6 +34,7 @@ HONEST = {
     ("ids_known_before", ""): 1650.0,
     ("clusters_with_two_numbers_unexplained", ""): 0.0,
     ("clusters_with_two_birth_years_unexplained", ""): 0.0,
+    ("clusters_with_birth_year_slip", ""): 4.0,
 }
 
 
@@ -49,8 +56,9 @@ def test_an_honest_run_passes_every_check() -> None:
     ("check", "metric", "value", "expected"),
     [
         ("two_resident_numbers", "clusters_with_two_numbers_unexplained", 1, "critical"),
-        ("two_birth_years", "clusters_with_two_birth_years_unexplained", 1, "warning"),
-        ("two_birth_years", "clusters_with_two_birth_years_unexplained", 3, "critical"),
+        ("two_birth_years", "clusters_with_two_birth_years_unexplained", 1, "critical"),
+        ("birth_year_slips", "clusters_with_birth_year_slip", 20, "passed"),
+        ("birth_year_slips", "clusters_with_birth_year_slip", 21, "warning"),
         ("second_record", "clusters_with_second_record_unexplained", 2, "warning"),
         ("second_record", "clusters_with_second_record_unexplained", 3, "critical"),
         ("largest_cluster", "largest_cluster", 13, "warning"),
@@ -87,3 +95,78 @@ def test_the_history_holds_each_run_once_and_shows_its_trend() -> None:
 def test_a_sparkline_stands_on_the_ground() -> None:
     assert sparkline([0, 1, 2]) == "▁▅█"
     assert sparkline([0, 0]) == "▁▁"
+
+
+def metrics_of(births: dict[str, list[date]], vouched: frozenset[str] = frozenset()) -> dict[str, float]:
+    """`lnk_metric.sql` over children whose records tell these dates, without dbt."""
+    sql = (Path(__file__).parents[3] / "dbt_project/models/linkage/lnk_metric.sql").read_text(encoding="utf-8")
+    sql = re.sub(r"\{\{ ref\('(\w+)'\) \}\}", r"linkage.\1", sql).replace(
+        "{{ source('ops', 'child_id') }}", "ops.child_id"
+    )
+    with duckdb.connect() as con:
+        con.execute(
+            """
+            create schema linkage; create schema ops;
+            create table linkage.lnk_cluster (source varchar, source_record_id varchar, child_id varchar, match_method varchar);
+            create table linkage.lnk_identity (source varchar, source_record_id varchar, resident_number varchar,
+                birth_date date, kana_match varchar, address_block varchar);
+            create table linkage.lnk_edge (left_source varchar, left_record varchar, kind varchar, outcome varchar);
+            create table ops.child_id (source varchar, source_record_id varchar, child_id varchar)
+            """
+        )
+        for child, days in births.items():
+            for place, day in enumerate(days):
+                key = ("medical.flag", f"{child}{place}")
+                con.execute("insert into linkage.lnk_cluster values (?, ?, ?, 'probabilistic')", [*key, child])
+                con.execute("insert into linkage.lnk_identity values (?, ?, null, ?, null, null)", [*key, day])
+            kind = "number" if child in vouched else "probabilistic"
+            con.execute("insert into linkage.lnk_edge values ('medical.flag', ?, ?, 'link')", [f"{child}0", kind])
+        return dict(con.execute(f"select metric, value from ({sql}) where source = ''").fetchall())
+
+
+def test_a_year_mistyped_once_is_a_slip_and_two_years_that_stand_alone_are_two_people() -> None:
+    births = {
+        "same": [date(2015, 5, 20), date(2015, 5, 20)],
+        "slip": [date(2015, 5, 20), date(2014, 5, 20)],
+        # mistyped in two ways: one date explains both
+        "slips": [date(2015, 5, 6), date(2014, 5, 6), date(2015, 6, 5)],
+        "two": [date(2015, 5, 20), date(2013, 7, 2)],
+        "vouched": [date(2015, 5, 20), date(2013, 7, 2)],
+    }
+    found = metrics_of(births, frozenset({"vouched"}))
+    assert found["clusters_with_birth_year_slip"] == 2
+    assert found["clusters_with_two_birth_years_unexplained"] == 1
+    assert found["clusters_with_two_birth_years"] == 4
+
+
+_days = st.one_of(
+    st.dates(date(2014, 12, 1), date(2015, 2, 15)),
+    st.builds(date, st.integers(2013, 2016), st.integers(1, 12), st.integers(1, 12)),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(_days, min_size=1, max_size=4), min_size=1, max_size=8))
+def test_what_is_watched_is_what_likeness_refuses_to_link(children: list[list[date]]) -> None:
+    births = {f"c{place}-": days for place, days in enumerate(children)}
+    two = sum(not one_birth(set(days)) for days in children)
+    slips = sum(len({day.year for day in days}) > 1 and one_birth(set(days)) for days in children)
+    found = metrics_of(births)
+    assert found["clusters_with_two_birth_years_unexplained"] == two
+    assert found["clusters_with_birth_year_slip"] == slips
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(_days, _days), min_size=1, max_size=30))
+def test_near_birth_dates_are_those_of_the_comparison(pairs: list[tuple[date, date]]) -> None:
+    level = comparisons()[1]
+    with duckdb.connect() as con:
+        for left, right in pairs:
+            row = con.execute(
+                f"select {level.case_sql()} from (select ?::date as birth_date, birth_date as birth_earliest, "
+                "birth_date as birth_latest, true as birth_exact) as l, (select ?::date as birth_date, birth_date as "
+                "birth_earliest, birth_date as birth_latest, true as birth_exact) as r",
+                [left, right],
+            ).fetchone()
+            assert row is not None
+            assert births_near(left, right) == (level.level(row[0]).name in {"equal", "near"})
