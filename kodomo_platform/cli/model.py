@@ -58,6 +58,8 @@ _OF = {
     "groups.biased": "groups.compared",
     "groups.cannot_be_judged": "groups.compared",
 }
+# Sources told one by one, those first whose loss costs most.
+_SOURCES_SHOWN = 5
 # Digits shown; shares are told in per cent.
 _DIGITS = {"auc": 3, "average_precision": 3, "brier": 4, "ece": 3, "lift_at_capacity": 2, "visits_per_outcome": 1}
 
@@ -164,7 +166,8 @@ def review(
     table.add_section()
     prefix = "masked_brier."
     sources = {key.removeprefix(prefix) for row in pair if row for key in row.metrics if key.startswith(prefix)}
-    for source in sorted(sources, key=lambda one: -max(_lost(row.metrics, one) for row in pair if row)):
+    ordered = sorted(sources, key=lambda one: -max(_lost(row.metrics, one) for row in pair if row))
+    for source in ordered[:_SOURCES_SHOWN]:
         add(
             f"{source_name(source)}が欠けたときのBrier（比）" if ja else f"Brier without {source} (ratio)",
             [
@@ -173,6 +176,12 @@ def review(
                 else ""
                 for row in pair
             ],
+            f"≤ ×{asked.floor.masked_brier_ratio}",
+        )
+    if rest := ordered[_SOURCES_SHOWN:]:
+        add(
+            f"ほか{len(rest)}資料のどれかが欠けたとき" if ja else f"without any of {len(rest)} other sources",
+            [f"≤ ×{max(_lost(row.metrics, one) for one in rest):.2f}" if row else "" for row in pair],
             f"≤ ×{asked.floor.masked_brier_ratio}",
         )
     out.print(table)
