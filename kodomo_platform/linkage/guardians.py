@@ -10,6 +10,11 @@ A named guardian is taken for a person of the register only when it is surely on
 of that name where the child bears, or bore, the surname. Everybody else is a person of their own. The id of a person of
 the register hangs on the record number there, that of another on household and name: neither changes with a rerun, and
 neither can be turned back.
+
+Guardians are not asked about in `review`, by design. A decision there says whether two records are one child, and moves the
+child's records; a guardian's link moves nothing: no feature, score or child id reads it, it is shown beside the child with
+what it rests on (``match``), and what is not sure is left apart (two adults of one name in a household). Whoever sees a
+wrong one has the source's or the register's line corrected, and the next run follows.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from kodomo_platform import operations
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage import link_records, load_known_ids, name_clusters, save_ids
 from kodomo_platform.linkage.review import export_sheet, import_sheet, queue
+from tests.integration.linked_town import COLUMNS
 
 # splink's SQL parser warns about its own accelerator when it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")
@@ -22,17 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:Deprecat
 CODE = "112241"
 AS_OF = date(2026, 10, 1)
 REGISTER, SCHOOL, HOSPITAL, CASE = "resident.register", "education.enrolment", "medical.flag", "welfare.case"
-COLUMNS = {
-    "source": "varchar", "source_record_id": "varchar", "resident_number": "varchar", "household_number": "varchar",
-    "name_match": "varchar", "surname_match": "varchar", "given_match": "varchar", "kana_match": "varchar",
-    "surname_kana_match": "varchar", "given_kana_match": "varchar", "alias_match": "varchar",
-    "former_surname_match": "varchar", "name_has_gaiji": "boolean", "sex": "varchar", "birth_date": "date",
-    "birth_date__precision": "varchar", "birth_date__earliest": "date", "birth_date__latest": "date",
-    "postal_code": "varchar", "address_match": "varchar", "address_town": "varchar", "address_block": "varchar",
-    "address_building": "varchar", "address_room": "varchar", "phone_match": "varchar", "guardian_match": "varchar",
-    "guardian_kana_match": "varchar", "relationship": "varchar", "became_resident_on": "date", "left_on": "date",
-    "_extract_date": "date", "_source_file_sha256": "varchar", "_row_number": "bigint",
-}  # fmt: skip
 
 
 def person(source: str, record: str, surname: str = "佐藤", given: str = "花", **other: Any) -> dict[str, Any]:
@@ -223,3 +213,71 @@ def test_a_record_that_belongs_to_another_child_after_all_is_a_correction(house:
     (event,) = operations.child_history(before[(REGISTER, "1")]).events
     assert (event.kind, event.records, event.run_id) == ("corrected", ((SCHOOL, "s1"),), "r2")
     assert event.reason
+
+
+def kinds(house: House) -> dict[tuple[str, str], tuple[str, str]]:
+    """(left record, right record) → (kind, outcome) of every pair of the last run."""
+    return {
+        (left, right): (kind, outcome)
+        for left, right, kind, outcome in house.con.execute(
+            "select left_record, right_record, kind, outcome from linkage.lnk_edge"
+        ).fetchall()
+    }
+
+
+def test_exact_keys_link_while_nobody_else_fits(house: House) -> None:
+    school = person(SCHOOL, "s1")
+    house.run(person(REGISTER, "1"), school)
+    assert kinds(house) == {("s1", "1"): ("exact", "link")}
+    # two of one name, born on one day, in one house: no key tells whose the record is
+    ids = house.run(person(REGISTER, "1"), person(REGISTER, "2", household_number="H1"), school, run_id="r2")
+    assert ids[(SCHOOL, "s1")] not in {ids[(REGISTER, "1")], ids[(REGISTER, "2")]}
+
+
+def test_a_return_is_one_child_and_twins_of_one_name_are_asked_about(house: House) -> None:
+    def resident(number: str, came: date | None, left: date | None = None) -> dict[str, Any]:
+        return person(REGISTER, number, household_number="H1", became_resident_on=came, left_on=left)
+
+    came = date(2015, 5, 5)
+    back = house.run(resident("1", came, date(2020, 3, 1)), resident("2", date(2022, 4, 1)))
+    assert len(set(back.values())) == 1
+    # whose leaving was not delivered: two days of coming say it
+    assert len(set(house.run(resident("3", came), resident("4", date(2022, 4, 1)), run_id="r2").values())) == 1
+    twins = house.run(resident("5", came), resident("6", came), run_id="r3")
+    assert len(set(twins.values())) == 2
+    assert kinds(house) == {("5", "6"): ("register_duplicate", "review")}
+    unknown = house.run(resident("7", None), resident("8", None), run_id="r4")
+    assert len(set(unknown.values())) == 2
+
+
+def test_one_slip_in_a_given_name_finds_the_register_s_child_unless_there_is_a_twin(house: House) -> None:
+    def child(source: str, record: str, given: str, kana: str, **other: Any) -> dict[str, Any]:
+        return person(source, record) | {
+            "name_match": "佐藤" + given, "given_match": given, "kana_match": "サトウ" + kana, "given_kana_match": kana,
+            "phone_match": "0480000001",
+        } | other  # fmt: skip
+
+    # a crowd, so that the name is not the town's most frequent one
+    crowd = [
+        person(
+            REGISTER,
+            f"9{place}",
+            "鈴木",
+            "太郎",
+            household_number=f"C{place}",
+            birth_date=date(2012, 1, 1 + place % 28),
+        )
+        for place in range(60)
+    ]
+    register = child(REGISTER, "1", "美咲", "ミサキ", household_number="H1", phone_match=None, guardian_match=None)
+    mother = person(
+        REGISTER, "8", given="太郎", birth_date=date(1985, 1, 1), household_number="H1", relationship="head"
+    )
+    slip = child("medical.flag", "m1", "美先", "ミサギ", guardian_match="佐藤太郎")
+    ids = house.run(register, mother, slip, *crowd)
+    assert ids[("medical.flag", "m1")] == ids[(REGISTER, "1")]
+    twin = child(REGISTER, "2", "美月", "ミツキ", household_number="H1", phone_match=None)
+    ids = house.run(register, twin, mother, slip, *crowd, run_id="r2")
+    assert house.con.execute("select outcome from linkage.lnk_edge where left_record = 'm1'").fetchall() == [
+        ("review",)
+    ]

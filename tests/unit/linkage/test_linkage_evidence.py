@@ -16,6 +16,7 @@ from kodomo_platform.cleansing.characters import near_map
 from kodomo_platform.cleansing.kana import match_kana
 from kodomo_platform.cleansing.names import match_name
 from kodomo_platform.linkage.evidence import comparisons
+from kodomo_platform.linkage.model import load_model
 from kodomo_platform.linkage.preparation import prepare
 from tests.integration import linked_town as town
 
@@ -192,6 +193,64 @@ def test_near_forms_and_levels_are_those_of_plain_python(names: list[tuple[str, 
             assert near(left_surname) == near(right_surname) or near(left_surname + left) == near(right_surname + right)
         elif left_surname != right_surname and near(left_surname) == near(right_surname):
             assert same_name
+
+
+def test_an_alias_is_a_name_too(levels: Levels) -> None:
+    register = record(town.REGISTER, "LI WEI", "リ ウェイ", alias_match=match_name("山田　花子").match)
+    school = record(town.SCHOOL, "山田 花子", "ヤマダ ハナコ")
+    found = levels(register, school)
+    assert found["given_name"] in {"both", "kanji", "kanji_alone", "nearly_both"}
+    assert found["household"].startswith("surname")
+    assert levels(register | {"alias_match": None}, school)["given_name"] == "different"
+
+
+def test_a_former_surname_is_a_surname(levels: Levels) -> None:
+    home = "新曽2-3-1"
+    register = record(town.REGISTER, "鈴木 結衣", address=home, former_surname_match="田中")
+    school = record(town.SCHOOL, "田中 結衣", address=home)
+    assert levels(register, school)["household"] == "surname_and_one"
+    assert levels(register | {"former_surname_match": None}, school)["household"] == "other_surname_one"
+
+
+def test_an_uncertain_birth_date_agrees_with_what_it_may_be(levels: Levels) -> None:
+    one = record(town.REGISTER, "田中 結衣", "タナカ ユイ")
+    month = {"birth_date__precision": "month"}
+    may = month | {"birth_date__earliest": date(2015, 5, 1), "birth_date__latest": date(2015, 5, 31)}
+    june = month | {"birth_date__earliest": date(2015, 6, 1), "birth_date__latest": date(2015, 6, 30)}
+    school = record(town.SCHOOL, "田中 結衣", "タナカ ユイ", None)
+    assert levels(one, school | may)["birth_date"] == "possible"
+    assert levels(one, school | june)["birth_date"] == "different"
+
+
+_FULL = {
+    "name": "田中 結衣", "kana": "タナカ ユイ", "birth": date(2015, 5, 6), "address": "新曽2-3-1", "phone_match": "0480000001",
+    "guardian_match": "田中恵子",
+}  # fmt: skip
+
+
+@settings(max_examples=30)
+@given(st.sets(st.sampled_from(["kana", "birth", "address", "phone_match", "guardian_match", "sex"])))
+def test_what_is_absent_never_counts_against_a_pair(absent: set[str]) -> None:
+    values = _FULL | {item: None if item == "birth" else "" for item in absent if item != "sex"}
+    name, kana, birth = values.pop("name"), values.pop("kana"), values.pop("birth")
+    rest = {item: value or None for item, value in values.items() if item != "address"}
+    model = load_model()
+    with duckdb.connect() as con:
+        town.empty_town(con)
+        whole = {key: value for key, value in _FULL.items() if key not in {"name", "kana", "birth"}}
+        one = record(town.HOSPITAL, str(_FULL["name"]), str(_FULL["kana"]), date(2015, 5, 6), **whole)
+        other = record(town.SCHOOL, name, kana, birth, address=values["address"], **rest)
+        town.write_identity(con, [one, other | ({"sex": "unknown"} if "sex" in absent else {})])
+        prepare(con)
+        read = comparisons()
+        found = con.execute(
+            f"select {', '.join(c.case_sql() for c in read)} from lnk_prepared as l, lnk_prepared as r where l.rid < r.rid"
+        ).fetchone()
+    assert found is not None
+    for comparison, number in zip(read, found, strict=True):
+        if number >= 0:
+            m, u = model.pair(comparison, comparison.level(number).name)
+            assert m > u, comparison.level(number).name
 
 
 def test_a_guardian_s_given_name_holds_when_the_surname_changed(levels: Levels) -> None:
