@@ -276,7 +276,8 @@ def test_one_slip_in_a_given_name_finds_the_register_s_child_unless_there_is_a_t
     slip = child("medical.flag", "m1", "美先", "ミサギ", guardian_match="佐藤太郎")
     ids = house.run(register, mother, slip, *crowd)
     assert ids[("medical.flag", "m1")] == ids[(REGISTER, "1")]
-    twin = child(REGISTER, "2", "美月", "ミツキ", household_number="H1", phone_match=None)
+    # however unlike the twin's name: whose slip it is, is then for a person to say
+    twin = child(REGISTER, "2", "陽斗", "ハルト", household_number="H1", phone_match=None)
     ids = house.run(register, twin, mother, slip, *crowd, run_id="r2")
     assert house.con.execute("select outcome from linkage.lnk_edge where left_record = 'm1'").fetchall() == [
         ("review",)

@@ -1,8 +1,8 @@
 -- Which child every record of every source belongs to. Fact sources inherit through their system's record number; the
 -- newest row of a record tells where it was read. A resident number that the register does not hold (its row could not
 -- be read, or the person lives elsewhere) is whose records bear it, if that is one child. Records of adults, and those
--- that no identity source knows, have no row: a number without name and birth date tells neither a child from an adult nor
--- whose it is, and an id given to it could not be kept when the person's own record arrives. The fact stays in
+-- that no identity source knows, have no row: a number without name and birth date tells neither a child from an adult
+-- nor whose it is, and an id given to it could not be kept when the person's own record arrives. The fact stays in
 -- staging and follows as soon as one record names the person.
 {%- set facts = [
     ('resident.moves', ref('stg_resident__moves')),
