@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.municipalities import Municipality
@@ -61,10 +62,12 @@ _ABSENT_EN = {
     "before_start": "before the system began",
 }
 
+# Which compression suits a text is otherwise tried out anew, and costs more than writing it.
 _COLUMNS = """
     municipality varchar, child_id varchar, theme varchar, as_of_date date,
     score double, score_low double, score_high double, rank bigint, band varchar, alert boolean,
-    determinable boolean, undetermined_reason varchar, reasons varchar, rule_hits varchar,
+    determinable boolean, undetermined_reason varchar,
+    reasons varchar using compression fsst, rule_hits varchar using compression fsst,
     score_version varchar, model_name varchar, model_version varchar, mlflow_run_id varchar, dagster_run_id varchar,
     feature_hash varchar, criteria_hash varchar, code_version varchar
 """
@@ -272,27 +275,31 @@ def _score_theme(
     changed = 0
     before = previous_scores(code, as_of)
     for piece, scored in pieces:
-        con.register("_piece", scored.arrow)
-        con.register("_reasons", render(con, scored, piece, theme, model, features))
+        reasons, rule_hits = render(con, scored, piece, theme, model, features)
+        con.register(
+            "_piece", pa.table({"child_id": scored.arrow["child_id"], "reasons": reasons, "rule_hits": rule_hits})
+        )
+        target = "marts.risk_scores"
+        if before is not None:
+            target = "scored_piece"
+            con.execute(f"create or replace temp table scored_piece ({_COLUMNS})")
         try:
             con.execute(
-                f"create or replace temp table scored_piece ({_COLUMNS}); "
-                """
-                insert into scored_piece
+                f"""
+                insert into {target}
                 select
                     $code, r.child_id, $theme, $as_of::date,
                     r.score, r.score_low, r.score_high, r.rank, r.band, r.alert, r.determinable, r.undetermined_reason,
-                    t.reasons,
+                    p.reasons,
                     case
-                        when not r.known then t.rule_hits
-                        when t.rule_hits = '[]' then '[' || $known || ']'
-                        else left(t.rule_hits, length(t.rule_hits) - 1) || ',' || $known || ']'
+                        when not r.known then p.rule_hits
+                        when p.rule_hits = '[]' then '[' || $known || ']'
+                        else left(p.rule_hits, length(p.rule_hits) - 1) || ',' || $known || ']'
                     end as rule_hits,
                     $score_version, $model_name, $model_version, $mlflow_run_id, $run_id,
                     $feature_hash, $criteria_hash, $code_version
                 from _piece as p
                 inner join ranked_score as r on p.child_id = r.child_id
-                inner join _reasons as t on p.row = t.row
                 """,
                 {
                     "code": code,
@@ -310,11 +317,10 @@ def _score_theme(
                 },
             )
         finally:
-            for name in ("_piece", "_reasons"):
-                con.unregister(name)
+            con.unregister("_piece")
         if before is not None:
             changed += add_changes(con, "scored_piece", before, theme)
-        con.execute("insert into marts.risk_scores select * from scored_piece order by child_id")
+            con.execute("insert into marts.risk_scores select * from scored_piece")
     con.execute("drop table if exists scored_piece; drop table ranked_score")
     not_seen = _raise_not_seen(con, code, theme, as_of, cohort)
     counts = con.execute(
@@ -435,7 +441,6 @@ def evaluate(cohort: Cohort, theme: Theme, model: AdditiveModel, features: dict[
             always |= np.asarray(holds(criterion.op, cohort.values[criterion.feature], criterion.value), dtype=bool)
     arrow = pa.table(
         {
-            "row": pa.array(np.arange(len(cohort.child_ids), dtype=np.int64)),
             "child_id": pa.array(cohort.child_ids, type=pa.string()),
             "score": pa.array(sigmoid(logits)),
             "score_low": pa.array(sigmoid(logits - spread)),
@@ -488,89 +493,165 @@ def render(
     theme: Theme,
     model: AdditiveModel,
     features: dict[str, Feature],
-) -> pa.Table:
-    """`reasons` and `rule_hits` as JSON text per row.
+) -> tuple[pa.Array, pa.Array]:
+    """`reasons` and `rule_hits` as JSON text, one of each per row.
 
     Reasons: the largest contributions, then `base` (what holds for everybody), then `remainder` (all other terms), so that
-    the contributions add up to the log odds of the score; then `absent_inputs`, which adds nothing but says what was
-    not there and how.
+    the contributions add up to the log odds of the score; then how sure the score is, and `absent_inputs`, which adds
+    nothing but says what was not there and how. Text is made once per distinct reason and then looked up.
     """
     rows, n_terms = table.contributions.shape
     if rows == 0:
-        return pa.table(
-            {
-                "row": pa.array([], pa.int64()),
-                "reasons": pa.array([], pa.string()),
-                "rule_hits": pa.array([], pa.string()),
-            }
-        )
+        return pa.array([], pa.string()), pa.array([], pa.string())
     slots = min(REASONS_SHOWN, n_terms)
     order = np.argsort(-np.abs(table.contributions), axis=1, kind="stable")[:, :slots]
     shown = np.round(np.take_along_axis(table.contributions, order, axis=1), 6)
-    base = np.round(np.full(rows, model.base), 6)
+    base = float(np.round(model.base, 6))
     remainder = table.logit - base - shown.sum(axis=1)
-    names = sorted({name for term in model.terms for name in term.features})
-    column_of = {name: n for n, name in enumerate(names)}
+    texts, entry_of = _entries(con, cohort, model, features, order, shown)
+    patterns, pattern_of = _absence_patterns(cohort, theme, features)
+    always = _text(
+        {
+            "item": "base",
+            "value": None,
+            "status": "present",
+            "contribution": base,
+            "sentence_ja": "すべての子どもに共通の出発点",
+            "sentence_en": "Where every child starts",
+        }
+    )
+    reasons = pc.binary_join_element_wise(
+        "[",
+        *(texts.take(pa.array(entry_of[:, slot])) for slot in range(slots)),
+        always + ',{"item":"remainder","value":null,"status":"present","contribution":',
+        pa.array(remainder).cast(pa.string()),
+        ',"sentence_ja":"その他の情報の合計","sentence_en":"All other inputs together"},',
+        pa.array([_text(entry) for entry in entries()]).take(pa.array(certainty(model, table.logit))),
+        ",",
+        pa.array(patterns).take(pa.array(pattern_of)),
+        "]",
+        "",
+    )
+    return reasons, _rule_hits(cohort, theme)
+
+
+def _entries(
+    con: duckdb.DuckDBPyConnection,
+    cohort: Cohort,
+    model: AdditiveModel,
+    features: dict[str, Feature],
+    order: npt.NDArray[np.int64],
+    shown: Floats,
+) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """(the distinct reasons of these children as JSON, each with a comma behind it; which of them stands in each slot).
+
+    ``order`` and ``shown`` are (rows, slots): the term in each slot and its contribution. One that adds nothing has no text.
+    """
     # a term of one feature may have a second number told in brackets
     second = {
         n: str(features[term.features[0]].beside)
         for n, term in enumerate(model.terms)
         if len(term.features) == 1 and features[term.features[0]].beside in cohort.values
     }
-    values = np.column_stack([cohort.values[name] for name in names])
-    statuses = np.column_stack([cohort.statuses[name] for name in names])
-    first = np.array([column_of[term.features[0]] for term in model.terms])
-    last = np.array([column_of[term.features[-1]] for term in model.terms])
-    flat = order.ravel()
-    index = np.repeat(np.arange(rows), slots)
+    entry_of = np.empty(order.size, dtype=np.int64)
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("term", "contribution", "value_a", "status_a", "value_b", "status_b", "value_beside")
+    }
+    flat, contribution = order.ravel(), shown.ravel()
+    places = np.argsort(flat, kind="stable")
+    ends = np.searchsorted(flat[places], np.arange(len(model.terms) + 1))
+    found = 0
+    for n, term in enumerate(model.terms):
+        at = places[ends[n] : ends[n + 1]]
+        row = at // order.shape[1]
+        said = [
+            (cohort.values[name][row], cohort.statuses[name][row]) for name in (term.features[0], term.features[-1])
+        ]
+        beside = cohort.values[second[n]][row] if n in second else np.full(len(row), np.nan)
+        _, chosen, which = np.unique(
+            _combined([_numbered(*said[0]), _numbered(*said[1]), _numbered(beside, np.zeros(len(row), dtype=np.int8))]),
+            return_index=True,
+            return_inverse=True,
+        )
+        entry_of[at] = found + which
+        found += len(chosen)
+        columns["term"].append(np.full(len(chosen), n))
+        columns["contribution"].append(contribution[at][chosen])
+        for part, (value, status) in zip(("a", "b"), said, strict=True):
+            columns[f"value_{part}"].append(value[chosen])
+            columns[f"status_{part}"].append(status[chosen])
+        columns["value_beside"].append(beside[chosen])
+    told = {name: np.concatenate(parts) for name, parts in columns.items()}
     con.register(
-        "_slots",
+        "_told",
         pa.table(
-            {
-                "row": pa.array(index),
-                "slot": pa.array(np.tile(np.arange(slots), rows)),
-                "term": pa.array(flat),
-                "contribution": pa.array(shown.ravel()),
-                "value_a": pa.array(values[index, first[flat]], from_pandas=True),
-                "status_a": pa.array(statuses[index, first[flat]]),
-                "value_b": pa.array(values[index, last[flat]], from_pandas=True),
-                "status_b": pa.array(statuses[index, last[flat]]),
-                "value_beside": pa.array(_beside(cohort, second, flat, index), from_pandas=True),
-            }
+            {"entry": pa.array(np.arange(found))}
+            | {name: pa.array(column, from_pandas=name.startswith("value")) for name, column in told.items()}
         ),
     )
     con.register("_terms", _term_table(model, features))
-    patterns, pattern_of = _absence_patterns(cohort, theme, features)
-    says = certainty(model, table.logit)
-    con.register(
-        "_rest",
-        pa.table(
-            {
-                "row": pa.array(np.arange(rows)),
-                "base": pa.array(base),
-                "remainder": pa.array(remainder),
-                "pattern": pa.array(pattern_of),
-                "certainty": pa.array(says),
-            }
-        ),
-    )
-    con.register(
-        "_patterns", pa.table({"pattern": pa.array(np.arange(len(patterns))), "absent_json": pa.array(patterns)})
-    )
-    hits, literal = [], {}
-    for n, criterion in enumerate(theme.criteria):
-        hits.append(np.asarray(holds(criterion.op, cohort.values[criterion.feature], criterion.value), dtype=bool))
-        literal[f"h{n}"] = _text(
-            {
-                "key": criterion.key,
-                "weight": criterion.weight,
-                "sentence_ja": criterion.sentence_ja,
-                "sentence_en": criterion.sentence_en,
-                "evidence": criterion.evidence,
-            }
-        )
-    hits.append(_unseen(cohort, theme))
-    literal[f"h{len(hits) - 1}"] = _text(
+    try:
+        texts = con.execute(
+            f"""
+            with spoken as (
+                select
+                    s.entry, s.contribution, s.value_a, s.status_a, t.head,
+                    {_sentence("ja")} as sentence_ja,
+                    {_sentence("en")} as sentence_en,
+                    case
+                        when s.value_beside is not null
+                            then ',"beside":' || round(s.value_beside, 6)::varchar
+                        else ''
+                    end as beside
+                from _told as s
+                inner join _terms as t on s.term = t.term
+            )
+            select
+                case when contribution = 0 then '' else
+                    head || ',"value":' || coalesce(round(value_a, 6)::varchar, 'null')
+                    || ',"status":"' || list_extract({list(STATUSES)!r}, status_a)
+                    || '","contribution":' || contribution::varchar
+                    || beside || ',"sentence_ja":"' || sentence_ja || '","sentence_en":"' || sentence_en || '"}},'
+                end as text
+            from spoken
+            order by entry
+            """
+        ).to_arrow_table()
+    finally:
+        for name in ("_told", "_terms"):
+            con.unregister(name)
+    return texts["text"].combine_chunks(), entry_of.reshape(order.shape)
+
+
+def _numbered(value: Floats, status: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """The same number for the same value, and for the same way of being absent."""
+    absent = np.isnan(value)
+    _, number = np.unique(np.where(absent, 0.0, value), return_inverse=True)
+    return np.where(absent, -1 - status.astype(np.int64), number)
+
+
+def _combined(numbers: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """One number per row for several small ones."""
+    out = np.zeros(len(numbers[0]), dtype=np.int64)
+    for number in numbers:
+        shifted = number + len(STATUSES) + 1
+        out = out * (int(shifted.max(initial=0)) + 1) + shifted
+    return out
+
+
+def _rule_hits(cohort: Cohort, theme: Theme) -> pa.Array:
+    """The rules that hold for each child, as JSON: text is made once per combination of rules."""
+    rules = [
+        {
+            "key": criterion.key,
+            "weight": criterion.weight,
+            "sentence_ja": criterion.sentence_ja,
+            "sentence_en": criterion.sentence_en,
+            "evidence": criterion.evidence,
+        }
+        for criterion in theme.criteria
+    ]
+    rules.append(
         {
             "key": "not_seen",
             "weight": 0.0,
@@ -579,67 +660,15 @@ def render(
             "evidence": "三重県の事例（1年間目視なし）",
         }
     )
-    con.register(
-        "_hits", pa.table({"row": pa.array(np.arange(rows)), **{f"h{n}": pa.array(hit) for n, hit in enumerate(hits)}})
+    hits = np.column_stack(
+        [
+            *(np.asarray(holds(c.op, cohort.values[c.feature], c.value), dtype=bool) for c in theme.criteria),
+            _unseen(cohort, theme),
+        ]
     )
-    listed = ", ".join(f"case when h{n} then $h{n} end" for n in range(len(hits)))
-    said = "case r.certainty " + " ".join(f"when {n} then $c{n}" for n in range(len(entries()))) + " end"
-    literal |= {f"c{n}": _text(entry) for n, entry in enumerate(entries())}
-    try:
-        result: pa.Table = con.execute(
-            f"""
-            with spoken as (
-                select
-                    s.row, s.slot, s.contribution, s.value_a, s.status_a, t.head, t.pair,
-                    {_sentence("ja")} as sentence_ja,
-                    {_sentence("en")} as sentence_en,
-                    case
-                        when s.value_beside is not null
-                            then ',"beside":' || round(s.value_beside, 6)::varchar
-                        else ''
-                    end as beside
-                from _slots as s
-                inner join _terms as t on s.term = t.term
-            ),
-            entry as (
-                select
-                    row,
-                    string_agg(
-                        head || ',"value":' || coalesce(round(value_a, 6)::varchar, 'null')
-                        || ',"status":"' || list_extract({list(STATUSES)!r}, status_a)
-                        || '","contribution":' || contribution::varchar
-                        || beside || ',"sentence_ja":"' || sentence_ja || '","sentence_en":"' || sentence_en || '"}}',
-                        ',' order by slot
-                    ) as entries
-                from spoken
-                where contribution != 0
-                group by row
-            ),
-            hit as (
-                select row, '[' || array_to_string(list_filter([{listed}], lambda x: x is not null), ',') || ']' as rule_hits
-                from _hits
-            )
-            select
-                r.row,
-                '[' || coalesce(e.entries || ',', '')
-                || '{{"item":"base","value":null,"status":"present","contribution":' || r.base::varchar
-                || ',"sentence_ja":"すべての子どもに共通の出発点","sentence_en":"Where every child starts"}},'
-                || '{{"item":"remainder","value":null,"status":"present","contribution":' || r.remainder::varchar
-                || ',"sentence_ja":"その他の情報の合計","sentence_en":"All other inputs together"}},'
-                || {said} || ',' || p.absent_json || ']' as reasons,
-                h.rule_hits
-            from _rest as r
-            inner join _patterns as p on r.pattern = p.pattern
-            inner join hit as h on r.row = h.row
-            left join entry as e on r.row = e.row
-            order by r.row
-            """,
-            literal,
-        ).to_arrow_table()
-        return result
-    finally:
-        for name in ("_slots", "_terms", "_rest", "_patterns", "_hits"):
-            con.unregister(name)
+    _, chosen, which = np.unique(np.packbits(hits, axis=1), axis=0, return_index=True, return_inverse=True)
+    texts = [_text([rule for rule, hit in zip(rules, hits[row].tolist(), strict=True) if hit]) for row in chosen]
+    return pa.array(texts).take(pa.array(which.reshape(-1)))
 
 
 def _sentence(language: str) -> str:
@@ -672,17 +701,6 @@ def _sentence(language: str) -> str:
         "when 'decimal' then format('{:.1f}', s.value_beside) else format('{:.0f}', s.value_beside) end) end"
     )
     return f"{spoken('a')} || case when t.pair then '{joint}' || {spoken('b')} else {beside} end"
-
-
-def _beside(
-    cohort: Cohort, second: Mapping[int, str], terms: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> Floats:
-    """The value told in brackets of each shown term (NaN: none), looked up only where there is one."""
-    out = np.full(len(terms), np.nan)
-    for term, name in second.items():
-        chosen = np.flatnonzero(terms == term)
-        out[chosen] = cohort.values[name][rows[chosen]]
-    return out
 
 
 def _term_table(model: AdditiveModel, features: dict[str, Feature]) -> pa.Table:
