@@ -235,6 +235,9 @@ def _print_groups(out: Any, groups: Sequence[Group], ja: bool) -> None:
 
     heads = ("集団", "結果", "名簿に載る割合", "再現率（90％区間）", "見込み÷実際", "判断")
     english = ("group", "outcomes", "share listed", "recall (90 %)", "expected/observed", "verdict")
+    if not groups:
+        out.print("まだ判断できません（結果がまだありません）" if ja else "cannot be judged yet: no outcomes so far")
+        return
     shown = [row for row in groups if row.recall is not None]
     table = Table(*(heads if ja else english))
     for row in shown:

@@ -87,10 +87,14 @@ class Proposal:
 
 
 def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[OutcomeRow]:
-    """One row per theme and published date, oldest first. Empty while nothing was published."""
+    """One row per theme and published date, oldest first. Empty while nothing was published.
+
+    A horizon has passed when it lies before ``today`` and before the newest extracts: what happened since, nobody knows.
+    """
     files = [str(path) for path in published_scores(code)]
     if not files:
         return []
+    today = _known_until(con, today)
     themes = load_themes()
     con.execute(
         "create or replace temp table shown_score as select child_id, theme, as_of_date, alert, "
@@ -155,6 +159,12 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
     finally:
         con.execute("drop table if exists shown_score")
     return out
+
+
+def _known_until(con: duckdb.DuckDBPyConnection, today: dt.date) -> dt.date:
+    """``today``, or the date of the extracts that the marts were built from where that is earlier."""
+    newest = con.execute("select max(as_of_date) from cfg.as_of where purpose = 'score'").fetchone()
+    return today if newest is None or newest[0] is None else min(today, newest[0])
 
 
 def _wilson(hits: int, n: int) -> tuple[float, float]:
@@ -227,6 +237,7 @@ def by_month(con: duckdb.DuckDBPyConnection, code: str, today: dt.date, months: 
     files = [str(path) for path in published_scores(code)]
     if not files:
         return []
+    today = _known_until(con, today)
     themes = load_themes()
     con.execute(
         "create or replace temp table listed as select distinct child_id, theme, as_of_date "

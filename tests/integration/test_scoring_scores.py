@@ -349,6 +349,12 @@ def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, h
     assert "支援が要らないことを意味しません" in page
     assert "c0000" not in page
     assert "http" not in page
+    # long after the newest extracts nothing more is known than they say
+    assert report(con, "112241", dt.date(2028, 1, 1)) == [row]
+    con.execute("update cfg.as_of set as_of_date = date '2026-03-01' where as_of_date = date '2026-10-01'")
+    (unknown,) = report(con, "112241", AS_OF)
+    assert (unknown.precision, unknown.horizon_passed) == (None, False)
+    con.execute("update cfg.as_of set as_of_date = date '2026-10-01' where as_of_date = date '2026-03-01'")
     # before the horizon has passed, nothing is judged
     (early,) = report(con, "112241", dt.date(2026, 3, 1))
     assert (early.precision, early.horizon_passed) == (None, False)
