@@ -22,6 +22,8 @@ FAMILIES = (
     "snapshots",
     "lineage",
     "evaluate",
+    "model",
+    "scores",
     "ui",
     "setup",
 )
