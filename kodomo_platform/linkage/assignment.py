@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from kodomo_platform.linkage.evidence import DAYS_NEAR, GIVEN_AGREES, GIVEN_NEAR
+from kodomo_platform.linkage.evidence import DAYS_NEAR, GIVEN_AGREES, GIVEN_NEAR, GIVEN_SURE
 
 # a second record of one child in one source (a pupil of two schools) must be this certain
 SECOND_RECORD_BITS = 15.0
@@ -39,6 +39,8 @@ class Node:
     whole: str | None = None
     # where the day is sure
     birth: date | None = None
+    # of a register's child who has a twin there: what the two have in common
+    twins: str | None = None
 
 
 class Names(NamedTuple):
@@ -268,6 +270,7 @@ def assign(
     for pair in likely:
         by_record.setdefault(pair.left, []).append(pair)
         by_record.setdefault(pair.right, []).append(pair)
+    between = _between_twins(nodes, likely)
     for pair in likely:
         if pair.probability < match:
             break
@@ -281,7 +284,7 @@ def assign(
         if objection:
             pair.outcome, pair.why = (APART if objection == "decided_different" else REVIEW), objection
             continue
-        if _rivalled(state, pair, by_record, margin_bits):
+        if {pair.left, pair.right} & between or _rivalled(state, pair, by_record, margin_bits):
             pair.outcome, pair.why = REVIEW, "second_candidate"
             continue
         state.union(pair.left, pair.right)
@@ -330,6 +333,19 @@ def _rivalled(
             ):
                 return True
     return False
+
+
+def _between_twins(nodes: Sequence[Node], likely: Sequence[Pair]) -> set[int]:
+    """Records that agree with one of the register's twins in kanji and with the other in kana, however the weights stand:
+    whose name the slip is in, nobody knows."""
+    met: dict[tuple[int, str], dict[int, int]] = {}
+    for pair in likely:
+        if pair.given_level >= GIVEN_AGREES:
+            for record, other in ((pair.left, pair.right), (pair.right, pair.left)):
+                twins = nodes[other].twins
+                if twins is not None and not nodes[record].register:
+                    met.setdefault((record, twins), {})[other] = pair.given_level
+    return {record for (record, _), levels in met.items() if len(levels) > 1 and max(levels.values()) < GIVEN_SURE}
 
 
 def _torn(state: Assignment, record: int, by_record: dict[int, list[Pair]], margin_bits: float) -> bool:

@@ -349,8 +349,8 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     )
     _slips(con)
     nodes = [
-        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole, birth)
-        for register, source, number, given, kana, foreign, whole, birth in con.execute(
+        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole, birth, twins)
+        for register, source, number, given, kana, foreign, whole, birth, twins in con.execute(
             # a number that the register does not know is mistyped or outdated: it proves nothing against a link,
             # nor does one that another person bears
             "select p.is_register, p.source, case when p.is_register then p.source_record_id "
@@ -358,10 +358,11 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
             "case when not p.is_foreign then coalesce(p.given_near, p.given_match) end, p.given_kana_match, "
             "case when p.is_foreign then list_distinct([p.kana_form, p.name_form]) else [] end, "
             "case when not p.is_foreign then coalesce(p.name_near, p.name_match) end, "
-            "case when p.birth_exact then p.birth_date end "
+            "case when p.birth_exact then p.birth_date end, t.twins "
             "from lnk_restless as q join lnk_prepared as p on p.rid = q.rid "
             "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number "
-            "left join (select distinct a from lnk_pair where kind = 'conflict') as c on c.a = p.rid order by q.place"
+            "left join (select distinct a from lnk_pair where kind = 'conflict') as c on c.a = p.rid "
+            "left join lnk_twin as t on t.rid = p.rid order by q.place"
         ).fetchall()
     ]
     pairs = [
@@ -427,23 +428,28 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
         """
     )
     con.unregister("lnk_kept")
-    con.execute("drop table lnk_star; drop table lnk_restless; drop table lnk_slip")
+    con.execute("drop table lnk_star; drop table lnk_restless; drop table lnk_slip; drop table lnk_twin")
 
 
 def _slips(con: duckdb.DuckDBPyConnection) -> None:
-    """Temp table ``lnk_slip``: pairs of a register's child without a twin there and a record that says all the same but one
-    character of the given name. Brothers and sisters differ in birth date, and twins are known to the register."""
+    """Temp tables ``lnk_twin``: the register's children who have a twin there; ``lnk_slip``: pairs of another of its children
+    and a record that says all the same but one character of the given name. Brothers and sisters differ in birth date, and
+    twins are known to the register."""
+    con.execute(
+        """
+        create or replace temp table lnk_twin as
+        select rid, concat_ws('|', household_number, birth_date) as twins from lnk_prepared
+        where is_register and birth_exact
+        qualify count(*) over (partition by household_number, birth_date) > 1
+        """
+    )
     con.execute(
         f"""
         create or replace temp table lnk_slip as
-        with twins as (
-            select rid from lnk_prepared where is_register and birth_exact
-            qualify count(*) over (partition by household_number, birth_date) > 1
-        ),
-        levels as (
+        with levels as (
             select p.a, p.b, {_level_columns()}
             from lnk_pair as p join lnk_prepared as l on l.rid = p.a join lnk_prepared as r on r.rid = p.b
-            anti join twins as t on t.rid = p.b
+            anti join lnk_twin as t on t.rid = p.b
             where p.kind = 'probabilistic' and p.given = {GIVEN_NEAR} and r.is_register and not l.is_register
         )
         select a, b from levels

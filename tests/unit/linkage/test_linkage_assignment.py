@@ -169,3 +169,21 @@ def test_two_birth_years_that_no_slip_explains_are_asked_about() -> None:
     chain = [born(source, day) for source, day in zip(sources, days, strict=True)]
     state = settle(chain, [like(0, 1, 20), like(1, 2, 18), like(0, 3, 16)])
     assert state.find(0) == state.find(1) == state.find(2) != state.find(3)
+
+
+def test_a_record_between_two_twins_is_asked_about_even_where_another_record_takes_its_side() -> None:
+    def twin(given: str, kana: str, number: str) -> Node:
+        return Node(True, REGISTER, number, given, kana, twins="H1|2019-10-03")
+
+    # kanji of the one, kana of the other; the school's record has no kana
+    nodes = [
+        twin("遥馬", "ハルマ", "1"),
+        twin("遥樹", "ハルキ", "2"),
+        node("medical.flag", "遥馬", "ハルキ"),
+        node(SCHOOL, "遥馬", None),
+    ]
+    pairs = [like(2, 3, 25, given=7), like(3, 0, 18, given=7), like(2, 0, 17, given=5), like(2, 1, 10, given=2)]
+    state = settle(nodes, pairs)
+    assert state.find(3) == state.find(0)
+    assert state.find(2) == 2
+    assert "review" in {pair.outcome for pair in pairs if 2 in (pair.left, pair.right)}
