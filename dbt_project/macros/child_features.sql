@@ -39,7 +39,7 @@
 {%- endmacro %}
 
 {#- Why a source says nothing about a child at a date; null: it speaks. -#}
-{% macro source_absence(source, item, link, applies) -%}
+{% macro source_absence(source, item, link, applies, expression) -%}
     {%- set name = source.replace('.', '__') -%}
     {%- set domain = source.split('.')[0] -%}
     case
@@ -62,6 +62,9 @@
         {%- elif link != 'none' and applies != 'sibling' %}
         when not p.has_{{ link }} then 'not_linked'
         {%- endif %}
+        {%- if applies == 'told' %}
+        when {{ expression }} is null then 'not_applicable'
+        {%- endif %}
     end
 {%- endmacro %}
 
@@ -69,25 +72,32 @@
     {#-
       (feature, source, item whose absence makes the feature impossible, link needed, children it applies to, expression).
       The link is an id system's register row (resident, school, childcare) or none: where a source carries its own identity
-      (consultations, cases, hospital flags), no row means that nothing happened.
+      (consultations, cases, hospital flags), no row means that nothing happened. 'told': whoever has no such record at all
+      (no child of the household at school, no check-up due within the window) is one to whom the feature does not apply.
     -#}
     {%- set features = [
         ('age_years', 'resident.register', 'birth_date', 'none', 'any', 'p.age_years'),
         ('grade', 'resident.register', 'birth_date', 'none', 'school', 'p.grade'),
         ('siblings_count', 'resident.register', 'household_number', 'resident', 'any', 'coalesce(sib.siblings_count, 0)'),
         ('household_adults', 'resident.register', 'household_number', 'resident', 'any', 'mem.household_adults'),
+        ('single_adult', 'resident.register', 'household_number', 'resident', 'any', 'case when mem.household_adults = 1 then 1 when mem.household_adults > 1 then 0 end'),
         ('moves_24m', 'resident.moves', 'event_on', 'resident', 'any', 'coalesce(mov.moves_24m, 0)'),
         ('name_changes_24m', 'resident.moves', 'event', 'resident', 'any', 'coalesce(mov.name_changes_24m, 0)'),
         ('days_since_seen', 'resident.register', 'birth_date', 'none', 'any', 'seen.days_since_seen'),
         ('absent_rate_1m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_1m'),
         ('absent_rate_3m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_3m'),
         ('absent_rate_12m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_12m'),
+        ('absent_rate_24m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_24m'),
         ('absent_days_1m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_days_1m'),
         ('absent_days_ytd', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_days_ytd'),
         ('absent_trend', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_3m - att.absent_rate_before'),
         ('late_rate_3m', 'education.attendance', 'late_days', 'school', 'school', 'att.late_rate_3m'),
         ('late_rate_12m', 'education.attendance', 'late_days', 'school', 'school', 'att.late_rate_12m'),
+        ('late_rate_24m', 'education.attendance', 'late_days', 'school', 'school', 'att.late_rate_24m'),
+        ('late_trend', 'education.attendance', 'late_days', 'school', 'school', 'att.late_rate_3m - att.late_rate_24m'),
+        ('household_late_rate_24m', 'education.attendance', 'late_days', 'none', 'told', 'kin.household_late_rate_24m'),
         ('early_leave_rate_3m', 'education.attendance', 'early_leave_days', 'school', 'school', 'att.early_leave_rate_3m'),
+        ('early_leave_rate_12m', 'education.attendance', 'early_leave_days', 'school', 'school', 'att.early_leave_rate_12m'),
         ('sibling_absent_rate_3m', 'education.attendance', 'absent_days', 'school', 'sibling', 'sib_att.sibling_absent_rate_3m'),
         ('health_room_3m', 'education.health_room', 'visited_on', 'school', 'school', 'coalesce(hr.health_room_3m, 0)'),
         ('health_room_12m', 'education.health_room', 'visited_on', 'school', 'school', 'coalesce(hr.health_room_12m, 0)'),
@@ -96,41 +106,64 @@
         ('assessment_last', 'education.assessment', 'japanese_score', 'school', 'school', 'ass.assessment_last'),
         ('assessment_change', 'education.assessment', 'japanese_score', 'school', 'school', 'ass.assessment_last - ass.assessment_before'),
         ('cavities_last', 'education.school_checkup', 'untreated_cavities', 'school', 'school', 'chk.cavities_last'),
+        ('household_cavities_36m', 'education.school_checkup', 'untreated_cavities', 'none', 'told', 'kin.household_cavities_36m'),
         ('school_finding_last', 'education.school_checkup', 'finding', 'school', 'school', 'chk.school_finding_last'),
         ('bmi_last', 'education.school_checkup', 'weight_kg', 'school', 'school', 'chk.bmi_last'),
         ('counselling_12m', 'education.counselling', 'counselled_on', 'school', 'school', 'coalesce(cou.counselling_12m, 0)'),
         ('counselling_severity_12m', 'education.counselling', 'severity', 'school', 'school', 'coalesce(cou.counselling_severity_12m, 0)'),
         ('counselling_family_12m', 'education.counselling', 'topic', 'school', 'school', 'coalesce(cou.counselling_family_12m, 0)'),
         ('counselling_truancy_12m', 'education.counselling', 'topic', 'school', 'school', 'coalesce(cou.counselling_truancy_12m, 0)'),
+        ('counselling_mind_12m', 'education.counselling', 'topic', 'school', 'school', 'coalesce(cou.counselling_mind_12m, 0)'),
         ('fees_unpaid_months', 'education.fees', 'unpaid_months', 'school', 'school', 'coalesce(fee.fees_unpaid_months, 0)'),
         ('fees_unpaid_yen_12m', 'education.fees', 'unpaid_yen', 'school', 'school', 'coalesce(fee.fees_unpaid_yen_12m, 0)'),
+        ('household_fees_unpaid_24m', 'education.fees', 'unpaid_yen', 'none', 'told', 'kin.household_fees_unpaid_24m'),
         ('school_aid', 'education.school_aid', 'category', 'school', 'school', 'coalesce(aid.school_aid, 0)'),
+        ('household_school_aid_36m', 'education.school_aid', 'category', 'none', 'told', 'kin.household_school_aid_36m'),
         ('childcare_absent_rate_3m', 'childcare.attendance', 'absent_days', 'childcare', 'preschool', 'cca.childcare_absent_rate_3m'),
         ('childcare_late_pickup_3m', 'childcare.attendance', 'late_pickup_days', 'childcare', 'preschool', 'cca.childcare_late_pickup_3m'),
         ('childcare_unpaid_yen_12m', 'childcare.attendance', 'unpaid_yen', 'childcare', 'preschool', 'cca.childcare_unpaid_yen_12m'),
+        ('household_late_pickup_24m', 'childcare.attendance', 'late_pickup_days', 'none', 'told', 'kin.household_late_pickup_24m'),
+        ('household_childcare_unpaid_24m', 'childcare.attendance', 'unpaid_yen', 'none', 'told', 'kin.household_childcare_unpaid_24m'),
         ('single_parent', 'welfare.child_benefit', 'benefit', 'resident', 'any', 'coalesce(ben.single_parent, 0)'),
         ('public_assistance', 'welfare.public_assistance', 'started_on', 'resident', 'any', 'coalesce(pa.public_assistance, 0)'),
         ('disability_self', 'welfare.disability', 'certificate', 'resident', 'any', 'coalesce(dis.disability_self, 0)'),
         ('disability_household', 'welfare.disability', 'certificate', 'resident', 'any', 'coalesce(dis.disability_household, 0)'),
         ('consultations_12m', 'welfare.consultation', 'consulted_on', 'none', 'any', 'coalesce(con.consultations_12m, 0)'),
+        ('consultations_3m', 'welfare.consultation', 'consulted_on', 'none', 'any', 'coalesce(con.consultations_3m, 0)'),
         ('consultation_severity_24m', 'welfare.consultation', 'severity', 'none', 'any', 'coalesce(con.consultation_severity_24m, 0)'),
         ('consultation_abuse_24m', 'welfare.consultation', 'topic', 'none', 'any', 'coalesce(con.consultation_abuse_24m, 0)'),
+        ('consultation_poverty_36m', 'welfare.consultation', 'topic', 'none', 'any', 'coalesce(con.consultation_poverty_36m, 0)'),
         ('consultation_months_since', 'welfare.consultation', 'consulted_on', 'none', 'consulted', 'con.consultation_months_since'),
         ('sibling_consultations_24m', 'welfare.consultation', 'consulted_on', 'none', 'sibling', 'coalesce(sib_con.sibling_consultations_24m, 0)'),
+        ('household_consultations_36m', 'welfare.consultation', 'consulted_on', 'none', 'any', 'coalesce(kin.household_consultations_36m, 0)'),
         ('case_closed_24m', 'welfare.case', 'closed_on', 'none', 'any', 'coalesce(cas.case_closed_24m, 0)'),
         ('case_severity_24m', 'welfare.case', 'severity', 'none', 'any', 'coalesce(cas.case_severity_24m, 0)'),
         ('sibling_cases_24m', 'welfare.case', 'opened_on', 'none', 'sibling', 'coalesce(sib_cas.sibling_cases_24m, 0)'),
+        ('sibling_cases_60m', 'welfare.case', 'opened_on', 'none', 'sibling', 'coalesce(kin.sibling_cases_60m, 0)'),
         ('pregnancy_concern', 'health.pregnancy', 'concern', 'resident', 'preschool', 'pre.pregnancy_concern'),
+        ('household_pregnancy_concern_84m', 'health.pregnancy', 'concern', 'none', 'told', 'kin.household_pregnancy_concern_84m'),
         ('pregnancy_weeks', 'health.pregnancy', 'gestational_weeks', 'resident', 'preschool', 'pre.pregnancy_weeks'),
         ('infant_checkups_missed_36m', 'health.infant_checkup', 'checked_on', 'resident', 'preschool', 'inf.infant_checkups_missed_36m'),
         ('infant_findings_36m', 'health.infant_checkup', 'result', 'resident', 'preschool', 'inf.infant_findings_36m'),
         ('infant_cavities_36m', 'health.infant_checkup', 'untreated_cavities', 'resident', 'preschool', 'inf.infant_cavities_36m'),
         ('parenting_difficulty_36m', 'health.infant_checkup', 'parenting_difficulty', 'resident', 'preschool', 'inf.parenting_difficulty_36m'),
+        ('infant_checkups_missed_60m', 'health.infant_checkup', 'checked_on', 'resident', 'told', 'inf.infant_checkups_missed_60m'),
+        ('infant_findings_60m', 'health.infant_checkup', 'result', 'resident', 'told', 'inf.infant_findings_60m'),
+        ('parenting_difficulty_60m', 'health.infant_checkup', 'parenting_difficulty', 'resident', 'told', 'inf.parenting_difficulty_60m'),
+        ('household_infant_missed_60m', 'health.infant_checkup', 'checked_on', 'none', 'told', 'kin.household_infant_missed_60m'),
+        ('household_infant_findings_60m', 'health.infant_checkup', 'result', 'none', 'told', 'kin.household_infant_findings_60m'),
+        ('household_parenting_difficulty_60m', 'health.infant_checkup', 'parenting_difficulty', 'none', 'told', 'kin.household_parenting_difficulty_60m'),
         ('vaccinations_24m', 'health.vaccination', 'vaccinated_on', 'resident', 'preschool', 'coalesce(vac.vaccinations_24m, 0)'),
+        ('vaccinations_missing_60m', 'health.vaccination', 'vaccinated_on', 'resident', 'told', 'vac.vaccinations_missing_60m'),
         ('home_visits_24m', 'health.home_visit', 'visited_on', 'resident', 'preschool', 'coalesce(hv.home_visits_24m, 0)'),
         ('home_visit_finding_24m', 'health.home_visit', 'finding', 'resident', 'preschool', 'coalesce(hv.home_visit_finding_24m, 0)'),
+        ('home_visits_follow_up_12m', 'health.home_visit', 'purpose', 'resident', 'preschool', 'coalesce(hv.home_visits_follow_up_12m, 0)'),
+        ('household_home_visit_finding_36m', 'health.home_visit', 'finding', 'none', 'any', 'coalesce(kin.household_home_visit_finding_36m, 0)'),
         ('hospital_flags_12m', 'medical.flag', 'flagged_on', 'none', 'any', 'coalesce(med.hospital_flags_12m, 0)'),
         ('hospital_flag_severity_12m', 'medical.flag', 'severity', 'none', 'any', 'coalesce(med.hospital_flag_severity_12m, 0)'),
+        ('hospital_flags_3m', 'medical.flag', 'flagged_on', 'none', 'any', 'coalesce(med.hospital_flags_3m, 0)'),
+        ('hospital_flag_harm_24m', 'medical.flag', 'flag', 'none', 'any', 'coalesce(med.hospital_flag_harm_24m, 0)'),
+        ('household_hospital_flags_24m', 'medical.flag', 'flagged_on', 'none', 'any', 'coalesce(kin.household_hospital_flags_24m, 0)'),
         ('survey_mood', 'survey.wellbeing', 'mood', 'school', 'school', 'sur.survey_mood'),
         ('survey_sleep', 'survey.wellbeing', 'sleep', 'school', 'school', 'sur.survey_sleep'),
         ('survey_friends', 'survey.wellbeing', 'friends', 'school', 'school', 'sur.survey_friends'),
@@ -138,6 +171,12 @@
         ('survey_care_hours', 'survey.wellbeing', 'care_hours', 'school', 'school', 'sur.survey_care_hours'),
         ('survey_no_adult', 'survey.wellbeing', 'adult_to_talk', 'school', 'school', 'sur.survey_no_adult'),
         ('survey_mood_change', 'survey.wellbeing', 'mood', 'school', 'school', 'sur.survey_mood - sur.survey_mood_before'),
+        ('survey_mood_12m', 'survey.wellbeing', 'mood', 'school', 'school', 'sur.survey_mood_12m'),
+        ('survey_sleep_12m', 'survey.wellbeing', 'sleep', 'school', 'school', 'sur.survey_sleep_12m'),
+        ('survey_friends_12m', 'survey.wellbeing', 'friends', 'school', 'school', 'sur.survey_friends_12m'),
+        ('survey_no_adult_12m', 'survey.wellbeing', 'adult_to_talk', 'school', 'school', 'sur.survey_no_adult_12m'),
+        ('household_survey_home_12m', 'survey.wellbeing', 'home', 'none', 'told', 'kin.household_survey_home_12m'),
+        ('household_care_hours_12m', 'survey.wellbeing', 'care_hours', 'none', 'told', 'kin.household_care_hours_12m'),
     ] -%}
     with as_of as (
         select distinct as_of_date from {{ source('cfg', 'as_of') }} where purpose = '{{ purpose }}'
@@ -395,10 +434,18 @@
             / nullif(sum(f.school_days) filter (where {{ within('f.month_end', 3) }} and f.absent_days is not null), 0)
                 as absent_rate_3m,
             sum(f.absent_days) filter (where f.school_days > 0)
-            / nullif(sum(f.school_days) filter (where f.absent_days is not null), 0) as absent_rate_12m,
-            sum(f.absent_days) filter (where not ({{ within('f.month_end', 3) }}) and f.school_days > 0)
+            / nullif(sum(f.school_days) filter (where f.absent_days is not null), 0) as absent_rate_24m,
+            sum(f.absent_days) filter (where {{ within('f.month_end', 12) }} and f.school_days > 0)
+            / nullif(sum(f.school_days) filter (where {{ within('f.month_end', 12) }} and f.absent_days is not null), 0)
+                as absent_rate_12m,
+            sum(f.absent_days) filter (
+                where {{ within('f.month_end', 12) }} and not ({{ within('f.month_end', 3) }}) and f.school_days > 0
+            )
             / nullif(
-                sum(f.school_days) filter (where not ({{ within('f.month_end', 3) }}) and f.absent_days is not null), 0
+                sum(f.school_days) filter (
+                    where
+                    {{ within('f.month_end', 12) }} and not ({{ within('f.month_end', 3) }}) and f.absent_days is not null
+                ), 0
             ) as absent_rate_before,
             sum(f.absent_days) filter (
                 where year(f.month_end - interval 3 month) = year(a.as_of_date - interval 3 month - interval 1 day)
@@ -406,13 +453,22 @@
             sum(f.late_days) filter (where {{ within('f.month_end', 3) }} and f.school_days > 0)
             / nullif(sum(f.school_days) filter (where {{ within('f.month_end', 3) }} and f.late_days is not null), 0)
                 as late_rate_3m,
+            sum(f.late_days) filter (where {{ within('f.month_end', 12) }} and f.school_days > 0)
+            / nullif(sum(f.school_days) filter (where {{ within('f.month_end', 12) }} and f.late_days is not null), 0)
+                as late_rate_12m,
             sum(f.late_days) filter (where f.school_days > 0)
-            / nullif(sum(f.school_days) filter (where f.late_days is not null), 0) as late_rate_12m,
+            / nullif(sum(f.school_days) filter (where f.late_days is not null), 0) as late_rate_24m,
+            sum(f.late_days) filter (where f.school_days > 0) as late_days_24m,
+            sum(f.school_days) filter (where f.late_days is not null) as late_of_days_24m,
+            sum(f.early_leave_days) filter (where {{ within('f.month_end', 12) }} and f.school_days > 0)
+            / nullif(
+                sum(f.school_days) filter (where {{ within('f.month_end', 12) }} and f.early_leave_days is not null), 0
+            ) as early_leave_rate_12m,
             sum(f.early_leave_days) filter (where {{ within('f.month_end', 3) }} and f.school_days > 0)
             / nullif(sum(f.school_days) filter (where {{ within('f.month_end', 3) }} and f.early_leave_days is not null), 0)
                 as early_leave_rate_3m
         from attendance as f
-        inner join as_of as a on {{ within('f.month_end', 12) }}
+        inner join as_of as a on {{ within('f.month_end', 24) }}
         group by f.child_id, a.as_of_date
     ),
 
@@ -465,16 +521,18 @@
         select
             f.child_id,
             a.as_of_date,
-            arg_max(f.untreated_cavities, f.checked_on) as cavities_last,
+            arg_max(f.untreated_cavities, f.checked_on) filter (where {{ within('f.checked_on', 18) }}) as cavities_last,
             arg_max(
                 case f.finding when 'healthy' then 0 when 'observe' then 1 when 'examine' then 2 when 'treat' then 3 end,
                 f.checked_on
-            ) as school_finding_last,
-            arg_max(f.weight_kg / nullif((f.height_cm / 100) * (f.height_cm / 100), 0), f.checked_on) as bmi_last
+            ) filter (where {{ within('f.checked_on', 18) }}) as school_finding_last,
+            arg_max(f.weight_kg / nullif((f.height_cm / 100) * (f.height_cm / 100), 0), f.checked_on)
+                filter (where {{ within('f.checked_on', 18) }}) as bmi_last,
+            avg(f.untreated_cavities) filter (where f.untreated_cavities >= 0) as cavities_36m
         from (
             {{ child_facts('education.school_checkup', 'f.checked_on, f.untreated_cavities, f.finding, f.height_cm, f.weight_kg') }}
         ) as f
-        inner join as_of as a on {{ within('f.checked_on', 18) }}
+        inner join as_of as a on {{ within('f.checked_on', 36) }}
         group by f.child_id, a.as_of_date
     ),
 
@@ -485,7 +543,8 @@
             count(*) as counselling_12m,
             max({{ severity_level('f.severity') }}) as counselling_severity_12m,
             count(*) filter (where f.topic = 'family') as counselling_family_12m,
-            count(*) filter (where f.topic = 'truancy') as counselling_truancy_12m
+            count(*) filter (where f.topic = 'truancy') as counselling_truancy_12m,
+            count(*) filter (where f.topic in ('mind', 'family', 'truancy')) as counselling_mind_12m
         from ({{ child_facts('education.counselling', 'f.counselled_on, f.topic, f.severity') }}) as f
         inner join as_of as a on {{ within('f.counselled_on', 12) }}
         group by f.child_id, a.as_of_date
@@ -496,12 +555,13 @@
             f.child_id,
             a.as_of_date,
             arg_max(f.unpaid_months, f.month_end) filter (where {{ within('f.month_end', 3) }}) as fees_unpaid_months,
-            sum(f.unpaid_yen) as fees_unpaid_yen_12m
+            sum(f.unpaid_yen) filter (where {{ within('f.month_end', 12) }}) as fees_unpaid_yen_12m,
+            count(*) filter (where f.unpaid_yen > 0) as fees_unpaid_24m
         from (
             select child_id, {{ month_end('month') }} as month_end, unpaid_yen, unpaid_months
             from ({{ child_facts('education.fees', 'f.month, f.unpaid_yen, f.unpaid_months') }})
         ) as f
-        inner join as_of as a on {{ within('f.month_end', 12) }}
+        inner join as_of as a on {{ within('f.month_end', 24) }}
         group by f.child_id, a.as_of_date
     ),
 
@@ -509,9 +569,13 @@
         select
             f.child_id,
             a.as_of_date,
-            max(case f.category when 'needy' then 2 when 'quasi_needy' then 1 end) as school_aid
+            max(case f.category when 'needy' then 2 when 'quasi_needy' then 1 end)
+                filter (where f.ended_on is null or f.ended_on > a.as_of_date) as school_aid,
+            1 as school_aid_36m
         from ({{ child_facts('education.school_aid', 'f.certified_on, f.ended_on, f.category') }}) as f
-        inner join as_of as a on f.certified_on <= a.as_of_date and (f.ended_on is null or f.ended_on > a.as_of_date)
+        inner join as_of as a
+            on f.certified_on <= a.as_of_date
+            and (f.ended_on is null or f.ended_on > a.as_of_date - interval 36 month)
         group by f.child_id, a.as_of_date
     ),
 
@@ -525,7 +589,13 @@
             arg_max(f.friends, f.answered_on) as survey_friends,
             arg_max(f.home, f.answered_on) as survey_home,
             arg_max(f.care_hours, f.answered_on) as survey_care_hours,
-            arg_max(case f.adult_to_talk when 'no' then 1 when 'yes' then 0 end, f.answered_on) as survey_no_adult
+            arg_max(case f.adult_to_talk when 'no' then 1 when 'yes' then 0 end, f.answered_on) as survey_no_adult,
+            avg(f.mood) filter (where f.mood between 1 and 5) as survey_mood_12m,
+            avg(f.sleep) filter (where f.sleep between 1 and 5) as survey_sleep_12m,
+            avg(f.friends) filter (where f.friends between 1 and 5) as survey_friends_12m,
+            avg(f.home) filter (where f.home between 1 and 5) as survey_home_12m,
+            avg(f.care_hours) filter (where f.care_hours >= 0) as survey_care_hours_12m,
+            avg(case f.adult_to_talk when 'no' then 1 when 'yes' then 0 end) as survey_no_adult_12m
         from (
             {{ child_facts('survey.wellbeing', 'f.answered_on, f.mood, f.sleep, f.friends, f.home, f.care_hours, f.adult_to_talk') }}
         ) as f
@@ -542,7 +612,11 @@
             / nullif(sum(f.open_days) filter (where {{ within('f.month_end', 3) }} and f.absent_days is not null), 0)
                 as childcare_absent_rate_3m,
             sum(f.late_pickup_days) filter (where {{ within('f.month_end', 3) }}) as childcare_late_pickup_3m,
-            sum(f.unpaid_yen) as childcare_unpaid_yen_12m
+            sum(f.unpaid_yen) filter (where {{ within('f.month_end', 12) }}) as childcare_unpaid_yen_12m,
+            sum(f.late_pickup_days) filter (where f.open_days > 0) as late_pickup_24m,
+            count(f.late_pickup_days) filter (where f.open_days > 0) as late_pickup_of_months_24m,
+            count(*) filter (where f.unpaid_yen > 0) as childcare_unpaid_24m,
+            count(f.unpaid_yen) as childcare_unpaid_of_months_24m
         from (
             select
                 child_id,
@@ -553,7 +627,7 @@
                 unpaid_yen
             from ({{ child_facts('childcare.attendance', 'f.month, f.open_days, f.absent_days, f.late_pickup_days, f.unpaid_yen') }})
         ) as f
-        inner join as_of as a on {{ within('f.month_end', 12) }}
+        inner join as_of as a on {{ within('f.month_end', 24) }}
         group by f.child_id, a.as_of_date
     ),
 
@@ -599,11 +673,17 @@
             f.child_id,
             a.as_of_date,
             count(*) filter (where {{ within('f.consulted_on', 12) }}) as consultations_12m,
-            max({{ severity_level('f.severity') }}) as consultation_severity_24m,
-            count(*) filter (where f.topic in ('abuse', 'neglect')) as consultation_abuse_24m,
-            date_sub('month', max(f.consulted_on), a.as_of_date) as consultation_months_since
+            count(*) filter (where {{ within('f.consulted_on', 3) }}) as consultations_3m,
+            max({{ severity_level('f.severity') }}) filter (where {{ within('f.consulted_on', 24) }})
+                as consultation_severity_24m,
+            count(*) filter (where f.topic in ('abuse', 'neglect') and {{ within('f.consulted_on', 24) }})
+                as consultation_abuse_24m,
+            date_sub('month', max(f.consulted_on) filter (where {{ within('f.consulted_on', 24) }}), a.as_of_date)
+                as consultation_months_since,
+            count(*) filter (where f.topic = 'poverty') as consultation_poverty_36m,
+            count(*) as consultations_36m
         from consultation as f
-        inner join as_of as a on {{ within('f.consulted_on', 24) }}
+        inner join as_of as a on {{ within('f.consulted_on', 36) }}
         group by f.child_id, a.as_of_date
     ),
 
@@ -640,6 +720,13 @@
         group by s.child_id, a.as_of_date
     ),
 
+    cas_opened as (
+        select f.child_id, a.as_of_date, count(*) as cases_60m
+        from cases as f
+        inner join as_of as a on {{ within('f.opened_on', 60) }}
+        group by f.child_id, a.as_of_date
+    ),
+
     {# ---- health and hospital ---- #}
     pre as (
         select
@@ -656,42 +743,109 @@
         select
             f.child_id,
             a.as_of_date,
+            {#- without a filter no row would be 0 where it must be nothing: these say "none due within 36 months" #}
+            case when bool_or({{ within('f.due_on', 36) }}) then count(*) filter (
+                where {{ within('f.due_on', 36) }}
+                and f.due_on <= a.as_of_date - interval 2 month
+                and (f.checked_on is null or f.checked_on > a.as_of_date)
+            ) end as infant_checkups_missed_36m,
+            case when bool_or({{ within('f.due_on', 36) }}) then count(*) filter (
+                where {{ within('f.due_on', 36) }}
+                and f.checked_on <= a.as_of_date and f.result in ('observe', 'examine', 'guide')
+            ) end as infant_findings_36m,
+            sum(f.untreated_cavities) filter (where f.checked_on <= a.as_of_date and {{ within('f.due_on', 36) }})
+                as infant_cavities_36m,
+            max(f.difficulty) filter (where f.checked_on <= a.as_of_date and {{ within('f.due_on', 36) }})
+                as parenting_difficulty_36m,
             count(*) filter (
                 where f.due_on <= a.as_of_date - interval 2 month
                 and (f.checked_on is null or f.checked_on > a.as_of_date)
-            ) as infant_checkups_missed_36m,
-            count(*) filter (
-                where f.checked_on <= a.as_of_date and f.result in ('observe', 'examine', 'guide')
-            ) as infant_findings_36m,
-            sum(f.untreated_cavities) filter (where f.checked_on <= a.as_of_date) as infant_cavities_36m,
-            max(
-                case f.parenting_difficulty when 'no' then 0 when 'somewhat' then 1 when 'yes' then 2 end
-            ) filter (where f.checked_on <= a.as_of_date) as parenting_difficulty_36m
+            ) as infant_checkups_missed_60m,
+            count(*) filter (where f.due_on <= a.as_of_date - interval 2 month) as infant_checkups_due_60m,
+            sum(f.finding) filter (where f.checked_on <= a.as_of_date) as finding_60m,
+            count(f.finding) filter (where f.checked_on <= a.as_of_date) as finding_of_60m,
+            avg(f.finding) filter (where f.checked_on <= a.as_of_date) as infant_findings_60m,
+            sum(f.difficulty) filter (where f.checked_on <= a.as_of_date) as difficulty_60m,
+            count(f.difficulty) filter (where f.checked_on <= a.as_of_date) as difficulty_of_60m,
+            avg(f.difficulty) filter (where f.checked_on <= a.as_of_date) as parenting_difficulty_60m
         from (
-            {{ child_facts(
-                'health.infant_checkup',
-                'f.due_on, f.checked_on, f.result, f.untreated_cavities, f.parenting_difficulty'
-            ) }}
+            select
+                *,
+                case result when 'healthy' then 0 when 'observe' then 1 when 'examine' then 2 when 'guide' then 3 end
+                    as finding,
+                case parenting_difficulty when 'no' then 0 when 'somewhat' then 1 when 'yes' then 2 end as difficulty
+            from (
+                {{ child_facts(
+                    'health.infant_checkup',
+                    'f.due_on, f.checked_on, f.result, f.untreated_cavities, f.parenting_difficulty'
+                ) }}
+            )
         ) as f
-        inner join as_of as a on {{ within('f.due_on', 36) }}
+        inner join as_of as a on {{ within('f.due_on', 60) }}
         group by f.child_id, a.as_of_date
     ),
 
-    vac as (
+    {# The age by which each is given as a rule (予防接種法施行令: routine vaccinations); somewhat later, it is missing. #}
+    vaccination_due as (
+        select
+            p.child_id,
+            p.as_of_date,
+            v.vaccine
+        from dated_children as p
+        inner join (values ('dpt', 12), ('bcg', 12), ('mr1', 24), ('je', 60), ('mr2', 84)) as v (vaccine, months)
+            on p.birth_date + to_months(v.months) > p.as_of_date - interval 60 month
+            and p.birth_date + to_months(v.months) <= p.as_of_date
+        inner join residence as r on p.child_id = r.child_id and r.became_resident_on <= p.birth_date + interval 60 day
+    ),
+
+    vaccination as (
+        {{ child_facts('health.vaccination', 'f.vaccinated_on, f.vaccine') }}
+    ),
+
+    vac_given as (
         select f.child_id, a.as_of_date, count(*) as vaccinations_24m
-        from ({{ child_facts('health.vaccination', 'f.vaccinated_on') }}) as f
+        from vaccination as f
         inner join as_of as a on {{ within('f.vaccinated_on', 24) }}
         group by f.child_id, a.as_of_date
+    ),
+
+    vac_missing as (
+        select
+            d.child_id,
+            d.as_of_date,
+            count(*) filter (where f.child_id is null) as vaccinations_missing_60m
+        from vaccination_due as d
+        left join (select child_id, vaccine, min(vaccinated_on) as given_on from vaccination group by all) as f
+            on d.child_id = f.child_id and d.vaccine = f.vaccine and f.given_on <= d.as_of_date
+        group by d.child_id, d.as_of_date
+    ),
+
+    vac as (
+        select
+            coalesce(g.child_id, m.child_id) as child_id,
+            coalesce(g.as_of_date, m.as_of_date) as as_of_date,
+            g.vaccinations_24m,
+            m.vaccinations_missing_60m
+        from vac_given as g
+        full outer join vac_missing as m on g.child_id = m.child_id and g.as_of_date = m.as_of_date
     ),
 
     hv as (
         select
             f.child_id,
             a.as_of_date,
-            count(*) as home_visits_24m,
-            max(case f.finding when 'none' then 0 when 'concern' then 1 when 'serious' then 2 end) as home_visit_finding_24m
-        from ({{ child_facts('health.home_visit', 'f.visited_on, f.finding') }}) as f
-        inner join as_of as a on {{ within('f.visited_on', 24) }}
+            count(*) filter (where {{ within('f.visited_on', 24) }}) as home_visits_24m,
+            max(f.level) filter (where {{ within('f.visited_on', 24) }}) as home_visit_finding_24m,
+            count(*) filter (where f.purpose = 'follow_up' and {{ within('f.visited_on', 12) }})
+                as home_visits_follow_up_12m,
+            max(f.level) as home_visit_finding_36m
+        from (
+            select
+                *,
+                case finding when 'none' then 0 when 'concern' then 1 when 'serious' then 2 end as level
+            from ({{ child_facts('health.home_visit', 'f.visited_on, f.purpose, f.finding') }})
+        ) as f
+        inner join as_of as a on {{ within('f.visited_on', 36) }}
         group by f.child_id, a.as_of_date
     ),
 
@@ -699,11 +853,82 @@
         select
             f.child_id,
             a.as_of_date,
-            count(*) as hospital_flags_12m,
-            max({{ severity_level('f.severity') }}) as hospital_flag_severity_12m
-        from ({{ child_facts('medical.flag', 'f.flagged_on, f.severity') }}) as f
-        inner join as_of as a on {{ within('f.flagged_on', 12) }}
+            count(*) filter (where {{ within('f.flagged_on', 3) }}) as hospital_flags_3m,
+            count(*) filter (where {{ within('f.flagged_on', 12) }}) as hospital_flags_12m,
+            max({{ severity_level('f.severity') }}) filter (where {{ within('f.flagged_on', 12) }})
+                as hospital_flag_severity_12m,
+            count(*) filter (where f.flag in ('unexplained_injury', 'repeated_injury', 'neglect_sign'))
+                as hospital_flag_harm_24m,
+            count(*) as hospital_flags_24m
+        from ({{ child_facts('medical.flag', 'f.flagged_on, f.flag, f.severity') }}) as f
+        inner join as_of as a on {{ within('f.flagged_on', 24) }}
         group by f.child_id, a.as_of_date
+    ),
+
+    {#
+      The children of one household together: what is told of one says something of the home of all. Each child's facts
+      count only where consent covers them, like its own features.
+    #}
+    pair as (
+        select
+            p.child_id,
+            p.as_of_date,
+            m.child_id as member_id,
+            m.child_id != p.child_id as is_sibling,
+            m.is_school_age,
+            m.consent_education,
+            m.consent_welfare,
+            m.consent_health,
+            m.consent_medical,
+            m.consent_survey
+        from population as p
+        inner join population as m
+            on p.as_of_date = m.as_of_date
+            and coalesce(p.household_id, p.child_id) = coalesce(m.household_id, m.child_id)
+    ),
+
+    kin as (
+        select
+            k.child_id,
+            k.as_of_date,
+            sum(att.late_days_24m) filter (where k.consent_education)
+            / nullif(sum(att.late_of_days_24m) filter (where k.consent_education), 0) as household_late_rate_24m,
+            avg(chk.cavities_36m) filter (where k.consent_education) as household_cavities_36m,
+            avg(coalesce(fee.fees_unpaid_24m, 0)) filter (where k.consent_education and k.is_school_age)
+                as household_fees_unpaid_24m,
+            avg(coalesce(aid.school_aid_36m, 0))
+                filter (where k.consent_education and (k.is_school_age or aid.school_aid_36m = 1))
+                as household_school_aid_36m,
+            sum(cca.late_pickup_24m) filter (where k.consent_welfare)
+            / nullif(sum(cca.late_pickup_of_months_24m) filter (where k.consent_welfare), 0)
+                as household_late_pickup_24m,
+            sum(cca.childcare_unpaid_24m) filter (where k.consent_welfare)
+            / nullif(sum(cca.childcare_unpaid_of_months_24m) filter (where k.consent_welfare), 0)
+                as household_childcare_unpaid_24m,
+            sum(con.consultations_36m) filter (where k.consent_welfare) as household_consultations_36m,
+            sum(cas.cases_60m) filter (where k.is_sibling and k.consent_welfare) as sibling_cases_60m,
+            max(pre.pregnancy_concern) filter (where k.consent_health) as household_pregnancy_concern_84m,
+            sum(inf.infant_checkups_missed_60m) filter (where k.consent_health)
+            / nullif(sum(inf.infant_checkups_due_60m) filter (where k.consent_health), 0)
+                as household_infant_missed_60m,
+            sum(inf.finding_60m) filter (where k.consent_health)
+            / nullif(sum(inf.finding_of_60m) filter (where k.consent_health), 0) as household_infant_findings_60m,
+            sum(inf.difficulty_60m) filter (where k.consent_health)
+            / nullif(sum(inf.difficulty_of_60m) filter (where k.consent_health), 0)
+                as household_parenting_difficulty_60m,
+            max(hv.home_visit_finding_36m) filter (where k.consent_health) as household_home_visit_finding_36m,
+            sum(med.hospital_flags_24m) filter (where k.consent_medical) as household_hospital_flags_24m,
+            avg(sur.survey_home_12m) filter (where k.consent_survey) as household_survey_home_12m,
+            avg(sur.survey_care_hours_12m) filter (where k.consent_survey) as household_care_hours_12m
+        from pair as k
+        {%- for alias, relation in [
+            ('att', 'att'), ('chk', 'chk'), ('fee', 'fee'), ('aid', 'aid'), ('cca', 'cca'), ('con', 'con'),
+            ('cas', 'cas_opened'), ('pre', 'pre'), ('inf', 'inf'), ('hv', 'hv'), ('med', 'med'), ('sur', 'sur'),
+        ] %}
+        left join {{ relation }} as {{ alias }}
+            on k.member_id = {{ alias }}.child_id and k.as_of_date = {{ alias }}.as_of_date
+        {%- endfor %}
+        group by k.child_id, k.as_of_date
     ),
 
     valued as (
@@ -717,7 +942,7 @@
             p.is_school_age
             {%- for feature, source, item, link, applies, expression in features %},
             cast({{ expression }} as double) as {{ feature }},
-            {{ source_absence(source, item, link, applies) }} as {{ feature }}__absent
+            {{ source_absence(source, item, link, applies, expression) }} as {{ feature }}__absent
             {%- endfor %}
         from population as p
         cross join state as s
@@ -726,7 +951,7 @@
             ('sib_att', 'sib_att'), ('hr', 'hr'), ('ass', 'ass'), ('chk', 'chk'), ('cou', 'cou'), ('fee', 'fee'),
             ('aid', 'aid'), ('sur', 'sur'), ('cca', 'cca'), ('ben', 'ben'), ('pa', 'pa'), ('dis', 'dis'),
             ('con', 'con'), ('sib_con', 'sib_con'), ('cas', 'cas'), ('sib_cas', 'sib_cas'), ('pre', 'pre'),
-            ('inf', 'inf'), ('vac', 'vac'), ('hv', 'hv'), ('med', 'med'),
+            ('inf', 'inf'), ('vac', 'vac'), ('hv', 'hv'), ('med', 'med'), ('kin', 'kin'),
         ] %}
         left join {{ relation }} as {{ alias }}
             on p.child_id = {{ alias }}.child_id and p.as_of_date = {{ alias }}.as_of_date

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,17 +29,43 @@ _MASK_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class Table:
-    """Rows to learn from: ``x`` (rows, columns) with NaN = absent, ``y`` 0/1, ``group`` (household), ``weight``."""
+    """Rows to learn from: ``x`` (rows, columns) with NaN = absent, ``y`` 0/1, ``group`` (household).
+
+    ``weight``: how many rows each stands for (None: itself alone). ``signs``: columns whose growing value may only raise (1)
+    or only lower (-1) the score.
+    """
 
     x: Floats
     y: Ints
     names: tuple[str, ...]
     blocks: Mapping[str, tuple[int, ...]]
     group: npt.NDArray[Any]
+    weight: Floats | None = None
+    signs: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, chosen: npt.NDArray[Any]) -> Table:
         """The chosen rows, by index or by condition."""
-        return Table(self.x[chosen], self.y[chosen], self.names, self.blocks, self.group[chosen])
+        weight = None if self.weight is None else self.weight[chosen]
+        return replace(self, x=self.x[chosen], y=self.y[chosen], group=self.group[chosen], weight=weight)
+
+    def thinned(self, most: int, seed: int) -> Table:
+        """At most about ``most`` rows: every outcome, and of the others a sample in which each stands for several.
+
+        Where outcomes are rare the others say the same many times over: a child without one stands there at every date.
+        """
+        others = np.flatnonzero(self.y == 0)
+        wanted = max(most - int(self.y.sum()), most // 2)
+        if len(others) <= wanted:
+            return self
+        kept = np.sort(
+            np.concatenate(
+                [np.flatnonzero(self.y == 1), np.random.default_rng(seed).choice(others, wanted, replace=False)]
+            )
+        )
+        weight = np.where(self.y == 1, 1.0, len(others) / wanted)
+        if self.weight is not None:
+            weight = weight * self.weight
+        return replace(self.rows(kept), weight=weight[kept])
 
 
 Predict = Callable[[Floats], Floats]
@@ -65,8 +91,9 @@ def augmented(table: Table, seed: int) -> tuple[Floats, Ints, Floats]:
     """The rows and their copies with each block masked in turn, with weights that count every row once."""
     blocks = [np.array(columns) for columns in table.blocks.values() if len(columns)]
     rows = len(table.y)
+    own = np.ones(rows) if table.weight is None else table.weight
     if not blocks:
-        return table.x, table.y, np.ones(rows)
+        return table.x, table.y, own
     if rows * len(blocks) <= _ROWS_WITH_ALL_MASKS:
         copies = [masked(table.x, block.tolist()) for block in blocks]
         each = _MASK_WEIGHT / len(blocks)
@@ -80,14 +107,12 @@ def augmented(table: Table, seed: int) -> tuple[Floats, Ints, Floats]:
         each = _MASK_WEIGHT
     x = np.vstack([table.x, *copies])
     y = np.concatenate([table.y] * (1 + len(copies)))
-    weight = np.concatenate([np.ones(rows), np.full(rows * len(copies), each)])
-    return x, y, weight * (rows / weight.sum())
+    weight = np.concatenate([own, *([own * each] * len(copies))])
+    return x, y, weight * (own.sum() / weight.sum())
 
 
 def fit_logistic(table: Table, theme: str, *, seed: int = 0, strength: float = 0.05) -> Fitted:
-    """Regularised logistic regression with an indicator of absence per column."""
-    from sklearn.linear_model import LogisticRegression
-
+    """Regularised logistic regression with an indicator of absence per column; slopes keep to the table's signs."""
     x, y, weight = augmented(table, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column that is wholly absent has no percentiles
@@ -103,14 +128,20 @@ def fit_logistic(table: Table, theme: str, *, seed: int = 0, strength: float = 0
     high = np.where(
         flat, np.nan_to_num(np.nanmax(np.where(np.isnan(table.x), -np.inf, table.x), axis=0), neginf=0.0), high
     )
+    # where outcomes are rare they lie beyond the hundredth row: what is cut there would be the severe
+    if table.signs:
+        found = table.x[table.y == 1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            far = np.nanpercentile(found, [10, 90], axis=0) if len(found) else np.vstack([low, high])
+        low, high = np.fmin(low, far[0]), np.fmax(high, far[1])
     spread = np.where(np.nan_to_num(spread) < 1e-9, 1.0, spread)
     absent = np.isnan(x)
     position = (np.clip(np.where(absent, centre, x), low, high) - centre) / spread
     design = np.hstack([position, absent.astype(float)])
-    regression = LogisticRegression(C=strength, max_iter=500)
-    regression.fit(design, y, sample_weight=weight)
-    coefficients = regression.coef_[0]
-    probability = regression.predict_proba(design)[:, 1]
+    sign = np.array([table.signs.get(name, 0) for name in table.names] + [0] * table.x.shape[1])
+    intercept, coefficients = _ridge(design, y, weight, strength, sign)
+    probability = sigmoid(design @ coefficients + intercept)
     curvature = (design.T * (weight * probability * (1 - probability))) @ design + np.eye(design.shape[1]) / strength
     deviation = np.sqrt(np.maximum(np.diag(np.linalg.inv(curvature)), 0.0))
     columns = table.x.shape[1]
@@ -124,7 +155,34 @@ def fit_logistic(table: Table, theme: str, *, seed: int = 0, strength: float = 0
         )
         for n, name in enumerate(table.names)
     )
-    return _fitted("logistic", theme, table, float(regression.intercept_[0]), terms)
+    return _fitted("logistic", theme, table, intercept, terms)
+
+
+def _ridge(design: Floats, y: Ints, weight: Floats, strength: float, sign: Ints) -> tuple[float, Floats]:
+    """Intercept and coefficients of weighted logistic regression with prior variance ``strength``.
+
+    ``sign`` per column: 1, a coefficient of at least nought; -1, of at most nought; 0, either.
+    """
+    from scipy.optimize import minimize
+
+    rows = np.hstack([design, np.ones((len(y), 1))])
+    penalty = np.append(np.full(design.shape[1], 1 / strength), 0.0)
+
+    def cost(beta: Floats) -> tuple[float, Floats]:
+        z = rows @ beta
+        loss = float((weight * (np.logaddexp(0, z) - y * z)).sum() + (penalty * beta**2).sum() / 2)
+        return loss, rows.T @ (weight * (sigmoid(z) - y)) + penalty * beta
+
+    share = float(np.clip(np.average(y, weights=weight), 1e-6, 1 - 1e-6))
+    found = minimize(
+        cost,
+        np.append(np.zeros(design.shape[1]), logit(share)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0 if s > 0 else None, 0 if s < 0 else None) for s in [*sign.tolist(), 0]],
+        options={"maxiter": 500, "maxcor": 20, "ftol": 1e-9},
+    )
+    return float(found.x[-1]), np.asarray(found.x[:-1])
 
 
 def fit_ebm(
@@ -153,6 +211,7 @@ def fit_ebm(
         early_stopping_rounds=20,
         random_state=seed,
         n_jobs=1,
+        monotone_constraints=[table.signs.get(table.names[n], 0) for n in useful] if table.signs else None,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

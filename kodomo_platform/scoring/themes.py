@@ -43,6 +43,10 @@ class Feature(_Frozen):
     format: Literal["int", "decimal", "percent", "flag", "level"]
     sentence_ja: str
     sentence_en: str
+    risk: Literal["more", "less"] | None = Field(
+        default=None,
+        description="A growing value may only raise (more) or only lower (less) what is learned; none: either way.",
+    )
     beside: str | None = Field(
         default=None,
         description="A second feature told in brackets when there is a value: absent 12 days (3 last month).",
