@@ -40,6 +40,10 @@ _ORDINARY = {
     "survey_friends": 4.0,
     "survey_home": 4.0,
     "survey_care_hours": 0.0,
+    "survey_mood_12m": 4.0,
+    "survey_sleep_12m": 4.0,
+    "survey_friends_12m": 4.0,
+    "household_survey_home_12m": 4.0,
 }
 # School days of a month, of a quarter, since April as of October, and of a year.
 _MONTH, _QUARTER, _SINCE_APRIL, _YEAR = 20.0, 60.0, 100.0, 200.0
@@ -48,9 +52,12 @@ _UNPAID_YEN_A_MONTH = 5000.0
 
 def applies(feature: str, age: float) -> bool:
     """Whether ``feature`` says anything about a child of that age: school and its survey from six, childcare, infant
-    check-ups and home visits before (the same rule as in dbt_project/macros/child_features.sql).
+    check-ups and home visits before (the same rule as in dbt_project/macros/child_features.sql). What is told of the
+    household's children together says something of each.
     """
     group = load_features()[feature].group
+    if feature.startswith("household_"):
+        return True
     if feature == "grade" or group.startswith(("education.", "survey.")):
         return _SCHOOL_BEGINS <= age <= _SCHOOL_ENDS
     if group.startswith(("childcare.", "health.")):
@@ -70,6 +77,10 @@ def whole(facts: dict[str, float]) -> dict[str, float]:
         if name not in facts:
             out[name] = max(out[name], value)
 
+    def lowers(name: str, value: float) -> None:
+        if name not in facts:
+            out[name] = min(out[name], value)
+
     out["grade"] = facts.get("grade", age - _SCHOOL_BEGINS + 1)
     grows("absent_rate_3m", max(out["absent_days_1m"] / _QUARTER, out["absent_days_ytd"] / _SINCE_APRIL))
     grows("absent_rate_1m", out["absent_days_1m"] / _MONTH if "absent_days_1m" in facts else out["absent_rate_3m"])
@@ -78,10 +89,15 @@ def whole(facts: dict[str, float]) -> dict[str, float]:
     grows("absent_rate_12m", max(out["absent_days_ytd"], out["absent_rate_3m"] * _QUARTER) / _YEAR)
     before = (out["absent_rate_12m"] * _YEAR - out["absent_rate_3m"] * _QUARTER) / (_YEAR - _QUARTER)
     grows("absent_trend", out["absent_rate_3m"] - max(before, 0.0))
+    grows("absent_rate_24m", out["absent_rate_12m"] / 2)
     grows("late_rate_12m", out["late_rate_3m"] / 2)
+    grows("late_rate_24m", out["late_rate_12m"] / 2)
+    grows("late_trend", out["late_rate_3m"] - out["late_rate_24m"])
+    grows("early_leave_rate_12m", out["early_leave_rate_3m"] / 4)
     grows("health_room_12m", max(out["health_room_3m"], out["health_room_mental_12m"] + out["health_room_hygiene_12m"]))
     grows("health_room_3m", float(round(out["health_room_12m"] / 4)))
-    grows("counselling_12m", max(out["counselling_family_12m"] + out["counselling_truancy_12m"], 0.0))
+    grows("counselling_mind_12m", out["counselling_family_12m"] + out["counselling_truancy_12m"])
+    grows("counselling_12m", out["counselling_mind_12m"])
     grows("counselling_12m", float(out["counselling_severity_12m"] > 0))
     grows("counselling_severity_12m", float(out["counselling_12m"] > 0))
     grows("fees_unpaid_yen_12m", out["fees_unpaid_months"] * _UNPAID_YEN_A_MONTH)
@@ -93,6 +109,30 @@ def whole(facts: dict[str, float]) -> dict[str, float]:
     grows("hospital_flag_severity_12m", float(out["hospital_flags_12m"] > 0))
     grows("home_visits_24m", float(out["home_visit_finding_24m"] > 0))
     grows("consultation_months_since", 3.0)
+    grows("infant_checkups_missed_60m", out["infant_checkups_missed_36m"])
+    grows("infant_findings_60m", min(out["infant_findings_36m"], 3.0) / 3)
+    grows("parenting_difficulty_60m", out["parenting_difficulty_36m"] / 2)
+    grows("survey_no_adult_12m", out["survey_no_adult"] / 2)
+    for name in ("mood", "sleep", "friends"):
+        lowers(f"survey_{name}_12m", (out[f"survey_{name}"] + 4) / 2)
+    # what is written of the child is part of what is told of its household
+    grows("single_adult", float(out["household_adults"] == 1))
+    grows("household_late_rate_24m", out["late_rate_24m"] / 2)
+    grows("household_cavities_36m", out["cavities_last"] / 2)
+    grows("household_fees_unpaid_24m", out["fees_unpaid_months"] / 2)
+    grows("household_school_aid_36m", float(out["school_aid"] > 0))
+    grows("household_late_pickup_24m", out["childcare_late_pickup_3m"] / 24)
+    grows("household_childcare_unpaid_24m", float(out["childcare_unpaid_yen_12m"] > 0) / 24)
+    grows("household_consultations_36m", out["consultations_12m"] + out["sibling_consultations_24m"])
+    grows("sibling_cases_60m", out["sibling_cases_24m"])
+    grows("household_pregnancy_concern_84m", out["pregnancy_concern"])
+    grows("household_infant_missed_60m", min(out["infant_checkups_missed_60m"], 3.0) / 3)
+    grows("household_infant_findings_60m", out["infant_findings_60m"])
+    grows("household_parenting_difficulty_60m", out["parenting_difficulty_60m"])
+    grows("household_home_visit_finding_36m", out["home_visit_finding_24m"])
+    grows("household_hospital_flags_24m", out["hospital_flags_12m"])
+    grows("household_care_hours_12m", out["survey_care_hours"] / 2)
+    lowers("household_survey_home_12m", (out["survey_home"] + 4) / 2)
     out = {name: value if applies(name, age) else float("nan") for name, value in out.items()}
     if out["consultations_12m"] == 0:
         out["consultation_months_since"] = float("nan")

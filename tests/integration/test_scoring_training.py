@@ -108,7 +108,7 @@ def test_mlflow_holds_what_a_reviewer_asks_for_and_no_child(con: duckdb.DuckDBPy
     nested = {run.data.tags["candidate"]: run for run in runs if "candidate" in run.data.tags}
     assert nested["ebm"].data.params["bags"] == "8"
     assert nested["ebm"].data.params["interactions"] == "5"
-    assert nested["logistic"].data.params["strength"] == "0.05"
+    assert nested["logistic"].data.params["strength"] == "0.02"
     for run in nested.values():
         low, value, high = (run.data.metrics[f"auc{end}"] for end in ("_low", "", "_high"))
         assert low <= value <= high
