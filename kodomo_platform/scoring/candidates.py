@@ -224,7 +224,7 @@ def fit_ebm(
     # a constant column carries nothing, and a wholly absent one has no bins
     useful = [n for n in range(x.shape[1]) if len(np.unique(table.x[~np.isnan(table.x[:, n]), n])) > 1]
     if not useful:
-        return _fitted("ebm", theme, table, logit(float(np.clip(table.y.mean(), 1e-6, 1 - 1e-6))), ())
+        return _fitted("ebm", theme, table, logit(float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))), ())
     machine = ExplainableBoostingClassifier(
         feature_names=[table.names[n] for n in useful],
         feature_types=["continuous"] * len(useful),
@@ -354,7 +354,7 @@ def _fitted(name: str, theme: str, table: Table, intercept: float, terms: tuple[
         features=table.names,
         intercept=intercept,
         terms=terms,
-        base_rate=float(np.clip(table.y.mean(), 1e-4, 0.9)),
+        base_rate=float(np.clip(np.average(table.y, weights=table.weight), 1e-4, 0.9)),
         ranges=ranges,
     )
 
@@ -367,25 +367,27 @@ def _fitted(name: str, theme: str, table: Table, intercept: float, terms: tuple[
 FITTERS: dict[str, Callable[..., Fitted]] = {"logistic": fit_logistic, "ebm": fit_ebm, "boosting": fit_boosting}
 
 
-def calibrate(logits: Floats, y: Ints) -> tuple[float, float]:
+def calibrate(logits: Floats, y: Ints, weight: Floats | None = None) -> tuple[float, float]:
     """Slope and shift of Platt's sigmoid, with a normal prior around (1, 0): few outcomes change little.
 
-    Prior deviations 0.5 (slope) and 1 (shift).
+    Prior deviations 0.5 (slope) and 1 (shift). ``weight``: how many rows each stands for.
     """
+    times = np.ones(len(y)) if weight is None else weight
 
     def cost(slope: float, shift: float) -> float:
         z = slope * logits + shift
-        return float((np.logaddexp(0, z) - y * z).sum() + (slope - 1) ** 2 / 0.5 + shift**2 / 2)
+        return float((times * (np.logaddexp(0, z) - y * z)).sum() + (slope - 1) ** 2 / 0.5 + shift**2 / 2)
 
     slope, shift = 1.0, 0.0
     for _ in range(50):
         probability = sigmoid(slope * logits + shift)
-        weight = probability * (1 - probability)
-        gradient = np.array([((probability - y) * logits).sum() + (slope - 1) / 0.25, (probability - y).sum() + shift])
+        curvature = times * probability * (1 - probability)
+        away = times * (probability - y)
+        gradient = np.array([(away * logits).sum() + (slope - 1) / 0.25, away.sum() + shift])
         hessian = np.array(
             [
-                [(weight * logits**2).sum() + 4.0, (weight * logits).sum()],
-                [(weight * logits).sum(), weight.sum() + 1.0],
+                [(curvature * logits**2).sum() + 4.0, (curvature * logits).sum()],
+                [(curvature * logits).sum(), curvature.sum() + 1.0],
             ]
         )
         step = np.linalg.solve(hessian, gradient)

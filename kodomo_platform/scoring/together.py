@@ -152,12 +152,12 @@ def require_files(others: Sequence[AdditiveModel]) -> None:
 
 def recalibrated(model: AdditiveModel, table: Table) -> AdditiveModel:
     """``model`` with slope and shift of this site's rows (maximum a posteriori: few rows change little)."""
-    slope, shift = calibrate(model.logits(_columns(table)), table.y)
+    slope, shift = calibrate(model.logits(_columns(table)), table.y, table.weight)
     return replace(
         model,
         slope=model.slope * slope,
         shift=model.shift * slope + shift,
-        base_rate=float(np.clip(table.y.mean(), 1e-4, 0.9)),
+        base_rate=float(np.clip(np.average(table.y, weights=table.weight), 1e-4, 0.9)),
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring import load_features, load_themes
-from kodomo_platform.scoring.additive import criteria_model, parse_model, read_model, sigmoid
+from kodomo_platform.scoring.additive import Term, criteria_model, parse_model, read_model, sigmoid
 from kodomo_platform.scoring.candidates import (
     Table,
     augmented,
@@ -91,6 +91,55 @@ def test_calibration_mends_what_is_too_sure() -> None:
     slope, shift = calibrate(truth * 3 + 2, y)
     assert slope == pytest.approx(1 / 3, abs=0.05)
     assert shift == pytest.approx(-2 / 3, abs=0.15)
+
+
+def _rare(rows: int = 6000) -> Table:
+    """Rare outcomes: column a speaks for them, b against them, c was never seen above nought."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(rows, 3))
+    x[:, 2] = 0.0
+    y = (rng.random(rows) < sigmoid(x[:, 0] - x[:, 1] - 4)).astype(np.int64)
+    return Table(x, y, ("a", "b", "c"), {}, np.arange(rows) // 2)
+
+
+def test_a_slope_keeps_to_its_sign() -> None:
+    free = fit_logistic(_rare(), "abuse")
+    held = fit_logistic(dataclasses.replace(_rare(), signs={"a": 1, "b": 1}), "abuse")
+    assert free.model is not None
+    assert held.model is not None
+    assert free.model.terms[1].scores[1] < -0.5  # what the rows say
+    assert held.model.terms[1].scores[1] == 0.0  # and may not
+    assert held.model.terms[0].scores[1] > 0.5
+
+
+def test_a_rule_speaks_where_nothing_was_seen_and_yields_to_what_was() -> None:
+    rules = [Term((name,), "steps", ((1.0,),), np.array([0.0, 0.0, 2.0]), np.zeros(3)) for name in ("b", "c")]
+    model = fit_logistic(_rare(), "abuse", rules=rules).model
+    assert model is not None
+    wrong, unseen = model.terms[-2:]
+    assert wrong.scores[2] < 0.5  # b of one or more is said to be a sign, and is none
+    assert unseen.scores[2] == pytest.approx(2.0, abs=0.01)
+    child = {"a": np.zeros(2), "b": np.zeros(2), "c": np.array([0.0, 3.0])}
+    low, high = model.logits(child)
+    assert high - low == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_sample_of_those_without_the_outcome_stands_for_all() -> None:
+    table = _rare()
+    few = table.thinned(1500, seed=1)
+    assert few.weight is not None
+    assert (len(few.y), few.y.sum()) == (1500, table.y.sum())
+    assert few.weight.sum() == pytest.approx(len(table.y))
+    assert table.thinned(10_000, seed=1) is table
+    whole, part = (fit_logistic(one, "abuse", strength=1.0).model for one in (table, few))
+    assert whole is not None
+    assert part is not None
+    assert part.intercept == pytest.approx(whole.intercept, abs=0.2)
+    assert part.base_rate == pytest.approx(whole.base_rate)
+    logits = whole.logits({name: few.x[:, n] for n, name in enumerate(few.names)})
+    slope, shift = calibrate(logits, few.y, few.weight)
+    assert (slope, shift) == (pytest.approx(1, abs=0.1), pytest.approx(0, abs=0.3))
+    assert calibrate(logits, few.y)[1] > 0.5  # without weights: as if outcomes were not rare
 
 
 @settings(max_examples=50, deadline=None)
