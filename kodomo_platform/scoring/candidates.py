@@ -224,7 +224,9 @@ def fit_ebm(
     # a constant column carries nothing, and a wholly absent one has no bins
     useful = [n for n in range(x.shape[1]) if len(np.unique(table.x[~np.isnan(table.x[:, n]), n])) > 1]
     if not useful:
-        return _fitted("ebm", theme, table, logit(float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))), ())
+        return _fitted(
+            "ebm", theme, table, logit(float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))), ()
+        )
     machine = ExplainableBoostingClassifier(
         feature_names=[table.names[n] for n in useful],
         feature_types=["continuous"] * len(useful),
