@@ -504,7 +504,7 @@ def render(
     if rows == 0:
         return pa.array([], pa.string()), pa.array([], pa.string())
     slots = min(REASONS_SHOWN, n_terms)
-    order = np.argsort(-np.abs(table.contributions), axis=1, kind="stable")[:, :slots]
+    order = _largest(np.abs(table.contributions), slots)
     shown = np.round(np.take_along_axis(table.contributions, order, axis=1), 6)
     base = float(np.round(model.base, 6))
     remainder = table.logit - base - shown.sum(axis=1)
@@ -533,6 +533,13 @@ def render(
         "",
     )
     return reasons, _rule_hits(cohort, theme)
+
+
+def _largest(size: Floats, slots: int) -> npt.NDArray[np.int64]:
+    """Per row the columns of the ``slots`` largest values, the largest first; no row depends on another."""
+    chosen = np.sort(np.argpartition(-size, slots - 1, axis=1)[:, :slots], axis=1)
+    places = np.argsort(-np.take_along_axis(size, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, places, axis=1)
 
 
 def _entries(
@@ -568,11 +575,12 @@ def _entries(
             (cohort.values[name][row], cohort.statuses[name][row]) for name in (term.features[0], term.features[-1])
         ]
         beside = cohort.values[second[n]][row] if n in second else np.full(len(row), np.nan)
-        _, chosen, which = np.unique(
-            _combined([_numbered(*said[0]), _numbered(*said[1]), _numbered(beside, np.zeros(len(row), dtype=np.int8))]),
-            return_index=True,
-            return_inverse=True,
-        )
+        numbers = [_numbered(*said[0])]
+        if len(term.features) > 1:
+            numbers.append(_numbered(*said[1]))
+        if n in second:
+            numbers.append(_numbered(beside, np.zeros(len(row), dtype=np.int8)))
+        _, chosen, which = np.unique(_combined(numbers), return_index=True, return_inverse=True)
         entry_of[at] = found + which
         found += len(chosen)
         columns["term"].append(np.full(len(chosen), n))
