@@ -192,7 +192,7 @@ def run() -> list[dict[str, Any]]:
                 "what": f"{name} ({len(people):,} records)",
                 "seconds": round(seconds, 2),
                 "target": _TARGETS.get(name, ""),
-                **{key: round(result[key], 5) for key in ("precision", "recall", "f1")},
+                **{key: f"{result[key]:.5f}" for key in ("precision", "recall", "f1")},
                 "false_pairs": result["fp"],
                 "missed_pairs": result["fn"],
             }
