@@ -13,6 +13,8 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -233,7 +235,9 @@ def _score_theme(
         )
     if gone := absent_for_all(cohort, theme, features):
         note += "; absent for every child this time: " + ", ".join(gone)
-    pieces = [(piece, evaluate(piece, theme, model, features)) for piece in cohort.pieces()]
+    parts = list(cohort.pieces())
+    with ThreadPoolExecutor(max_workers=2) as both:
+        pieces = list(zip(parts, both.map(lambda piece: evaluate(piece, theme, model, features), parts), strict=True))
     con.register("_scored", pa.concat_tables([scored.arrow for _, scored in pieces]))
     con.register("_known", _known_children(con, theme, as_of))
     try:
@@ -274,8 +278,8 @@ def _score_theme(
             con.unregister(name)
     changed = 0
     before = previous_scores(code, as_of)
-    for piece, scored in pieces:
-        reasons, rule_hits = render(con, scored, piece, theme, model, features)
+    # one piece is put into words while the database writes the one before it; never more than one waits
+    for (_, scored), (reasons, rule_hits) in zip(pieces, _worded(con, pieces, theme, model, features), strict=True):
         con.register(
             "_piece", pa.table({"child_id": scored.arrow["child_id"], "reasons": reasons, "rule_hits": rule_hits})
         )
@@ -343,6 +347,28 @@ def _score_theme(
         not_seen,
         changed,
     )
+
+
+def _worded(
+    con: duckdb.DuckDBPyConnection,
+    pieces: Sequence[tuple[Cohort, Evaluated]],
+    theme: Theme,
+    model: AdditiveModel,
+    features: dict[str, Feature],
+) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """`render` of each piece in turn, begun one piece ahead in a thread and a connection of its own."""
+    with closing(con.cursor()) as aside, ThreadPoolExecutor(max_workers=1) as worker:
+
+        def begin(number: int) -> Future[tuple[pa.Array, pa.Array]]:
+            piece, scored = pieces[number]
+            return worker.submit(render, aside, scored, piece, theme, model, features)
+
+        coming = begin(0)
+        for number in range(len(pieces)):
+            ready = coming.result()
+            if number + 1 < len(pieces):
+                coming = begin(number + 1)
+            yield ready
 
 
 def _unseen(cohort: Cohort, theme: Theme) -> npt.NDArray[np.bool_]:
