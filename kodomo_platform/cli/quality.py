@@ -108,7 +108,7 @@ def show(
             raise UsageError(fault, where=given)
     con = _open(municipality, read_only=True)
     try:
-        results = rethreshold(read_results(con, run), thresholds)
+        results = rethreshold(read_results(con, run, standing=True), thresholds)
         known = runs(con)
     finally:
         con.close()
@@ -132,7 +132,7 @@ def diff(run1: str, run2: str, municipality: Code, home: Home = None, as_json: J
 
     con = _open(municipality, read_only=True)
     try:
-        difference = compare(read_results(con, run1), read_results(con, run2))
+        difference = compare(read_results(con, run1, standing=True), read_results(con, run2, standing=True))
     finally:
         con.close()
     groups = {"new": difference.new, "resolved": difference.resolved, "persisting": difference.persisting}

@@ -236,13 +236,16 @@ def _trend(points: Sequence[tuple[str, int, int]]) -> str:
 
 
 def trend_points(con: duckdb.DuckDBPyConnection, last: int = 20) -> list[tuple[str, int, int]]:
-    """(run's as-of date, failed critical, failed warning) of the last runs, oldest first."""
+    """(run's as-of date, failed critical, failed warning) of the last runs, oldest first.
+
+    Runs that did not look at any extract (scoring anew) say nothing about the data.
+    """
     if not runs(con):
         return []
     rows = con.execute(
         "select max(as_of_date), count(*) filter (where not passed and severity = 'critical'), "
         "count(*) filter (where not passed and severity = 'warning') from quality.results "
-        "group by run_id order by max(recorded_at)"
+        "group by run_id having bool_or(table_name like 'raw.%') order by max(recorded_at)"
     ).fetchall()
     return [(str(day), int(critical), int(warning)) for day, critical, warning in rows][-last:]
 
@@ -398,6 +401,7 @@ def render(
     name_ja: str,
     name_en: str,
     results: Sequence[ExpectationResult],
+    run: str = "",
     before: Sequence[ExpectationResult] = (),
     matrix: Sequence[Availability] = (),
     fresh: Sequence[Freshness] = (),
@@ -533,7 +537,6 @@ def render(
     parts.append(
         f"<h2>{two('参考(対応を求めないもの)', 'For information: nothing to be done')}</h2>" + _results_table(informing)
     )
-    run = escape(results[0].run_id) if results else ""
     return (
         f'<!doctype html><html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -541,7 +544,7 @@ def render(
         '<input class="lang" type="radio" name="lang" id="lang-ja" checked><input class="lang" type="radio" name="lang" '
         'id="lang-en"><label class="lang" for="lang-ja">日本語</label><label class="lang" for="lang-en">English</label>'
         f"<main><h1>{two(f'データ品質報告 {name_ja}', f'Data quality report: {name_en}')}</h1>"
-        f'<p class="soft">{escape(code)} · {as_of} · run {run}</p>{"".join(parts)}</main></body></html>'
+        f'<p class="soft">{escape(code)} · {as_of} · run {escape(run)}</p>{"".join(parts)}</main></body></html>'
     )
 
 
@@ -562,9 +565,9 @@ def html_report(
     from kodomo_platform.quality.drift import drift_alarms
     from kodomo_platform.settings import get_settings
 
-    results = read_results(con, run_id)
     known = [run for run, _, _ in runs(con)]
-    run = results[0].run_id if results else (run_id or "none")
+    run = run_id or (known[-1] if known else "none")
+    results = read_results(con, run_id, standing=True)
     if previous_run_id is None and run in known and known.index(run) > 0:
         previous_run_id = known[known.index(run) - 1]
     as_of = max((r.as_of_date for r in results), default=dt.date.today())
@@ -576,7 +579,8 @@ def html_report(
         name_ja=municipality.name_ja,
         name_en=municipality.name_en,
         results=results,
-        before=read_results(con, previous_run_id) if previous_run_id else (),
+        run=run,
+        before=read_results(con, previous_run_id, standing=True) if previous_run_id else (),
         matrix=availability(con),
         fresh=freshness(con, as_of),
         patterns=blank_patterns(con),

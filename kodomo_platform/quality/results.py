@@ -140,8 +140,14 @@ def runs(con: duckdb.DuckDBPyConnection) -> list[tuple[str, dt.date, dt.datetime
     ]
 
 
-def read_results(con: duckdb.DuckDBPyConnection, run_id: str | None = None) -> list[ExpectationResult]:
-    """The results of ``run_id`` (None: the latest run), in the order of their tables."""
+def read_results(
+    con: duckdb.DuckDBPyConnection, run_id: str | None = None, *, standing: bool = False
+) -> list[ExpectationResult]:
+    """The results of ``run_id`` (None: the latest run), in the order of their tables.
+
+    With ``standing``, what an earlier run of the same as-of date found in tables that this one did not check again is
+    there too: a run that only scores and publishes has not made the extracts sound.
+    """
     if run_id is None:
         known = runs(con)
         if not known:
@@ -158,7 +164,24 @@ def read_results(con: duckdb.DuckDBPyConnection, run_id: str | None = None) -> l
         f"select {', '.join(_COLUMNS)} from quality.results where run_id = ? order by table_name, expectation_id",
         [run_id],
     ).fetchall()
-    return [ExpectationResult(*row) for row in rows]
+    results = [ExpectationResult(*row) for row in rows]
+    if standing and results:
+        earlier = con.execute(
+            f"""
+            with up_to as (select max(rowid) as last from quality.results where run_id = $run),
+            latest as (
+                select r.table_name, arg_max(r.run_id, r.rowid) as run_id from quality.results as r, up_to
+                where r.as_of_date = $as_of and r.rowid <= up_to.last group by 1
+            )
+            select {", ".join(f"r.{name}" for name in _COLUMNS)} from quality.results as r
+            semi join latest as l on r.table_name = l.table_name and r.run_id = l.run_id
+            where r.as_of_date = $as_of and r.run_id <> $run
+            """,
+            {"run": run_id, "as_of": results[0].as_of_date},
+        ).fetchall()
+        results += [ExpectationResult(*row) for row in earlier]
+        results.sort(key=lambda result: (result.table_name, result.expectation_id))
+    return results
 
 
 def rethreshold(results: Iterable[ExpectationResult], thresholds: Mapping[str, float]) -> list[ExpectationResult]:

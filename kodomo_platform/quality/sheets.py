@@ -139,7 +139,7 @@ def open_entries(
     ``record`` keeps the state in ``quality.correction_entry`` (entry number, first and last seen, closed on). ``run_id``:
     the validation that has just counted these very tables, so that only what it found is looked for.
     """
-    results = read_results(con, run_id) if run_id is not None else []
+    results = read_results(con, run_id, standing=True) if run_id is not None else []
     counted = {result.expectation_id: result.unexpected for result in results if result.status != "error"}
     passed = {result.expectation_id for result in results if result.status == "passed"}
     # blanks within what is allowed for an item are answers that nobody gave: no office can correct them
@@ -300,9 +300,11 @@ def counted_since_load(con: duckdb.DuckDBPyConnection) -> str | None:
     known = runs(con)
     if not known or not _has_table(con, "raw", "files"):
         return None
-    row = con.execute("select max(loaded_at) from raw.files").fetchone()
-    name, _, recorded = known[-1]
-    return name if row and row[0] is not None and row[0] < recorded else None
+    row = con.execute(
+        "select max(loaded_at), (select max(recorded_at) from quality.results where table_name like 'raw.%') from raw.files"
+    ).fetchone()
+    loaded, checked = row or (None, None)
+    return known[-1][0] if loaded is not None and checked is not None and loaded < checked else None
 
 
 def _ages(entries: list[OpenEntry], as_of: dt.date) -> tuple[int, int, int]:

@@ -161,3 +161,18 @@ def test_a_delivery_whose_numbers_nobody_knows_is_another_towns(
     )
     assert found["strangers"].severity == "critical"
     assert found["strangers"].status == status
+
+
+def test_a_run_that_looks_at_little_does_not_call_the_rest_sound(warehouse: duckdb.DuckDBPyConnection) -> None:
+    # Regression: the report of a run that only scored and published said that there was nothing to be noticed
+    rows = attendance()
+    rows[4]["absent_days"] = "3.5"
+    fill(warehouse, "education.attendance", rows)
+    run(warehouse)
+    validate(warehouse, CODE, ["raw_education__fees"], "r2", AS_OF, engine="sql")
+    validate(warehouse, CODE, ["raw_education__fees"], "r3", dt.date(2026, 11, 1), engine="sql")
+    found = read_results(warehouse, "r2", standing=True)
+    assert {(r.run_id, r.table_name) for r in found} == {("r1", TABLE), ("r2", "raw.raw_education__fees")}
+    assert not by_id([r for r in found if r.table_name == TABLE])["absent_days.readable"].passed
+    assert {r.run_id for r in read_results(warehouse, "r1", standing=True)} == {"r1"}
+    assert {r.run_id for r in read_results(warehouse, "r3", standing=True)} == {"r3"}, "another date's say nothing"
