@@ -530,8 +530,9 @@ def render(
     if rows == 0:
         return pa.array([], pa.string()), pa.array([], pa.string())
     slots = min(REASONS_SHOWN, n_terms)
-    order = _largest(np.abs(table.contributions), slots)
-    shown = np.round(np.take_along_axis(table.contributions, order, axis=1), 6)
+    contributions = _by_feature(table.contributions, model)
+    order = _largest(np.abs(contributions), slots)
+    shown = np.round(np.take_along_axis(contributions, order, axis=1), 6)
     base = float(np.round(model.base, 6))
     remainder = table.logit - base - shown.sum(axis=1)
     texts, entry_of = _entries(con, cohort, model, features, order, shown)
@@ -559,6 +560,21 @@ def render(
         "",
     )
     return reasons, _rule_hits(cohort, theme)
+
+
+def _by_feature(contributions: Floats, model: AdditiveModel) -> Floats:
+    """Contributions with those of several terms of one feature (the two halves of a mean) added up in the first of them:
+    a child's reason stands once.
+    """
+    first: dict[tuple[str, ...], int] = {}
+    again = [(n, at) for n, term in enumerate(model.terms) if (at := first.setdefault(term.features, n)) != n]
+    if not again:
+        return contributions
+    added = contributions.copy()
+    for n, at in again:
+        added[:, at] += added[:, n]
+        added[:, n] = 0.0
+    return added
 
 
 def _largest(size: Floats, slots: int) -> npt.NDArray[np.int64]:

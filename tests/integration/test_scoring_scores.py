@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,6 +134,28 @@ def test_criteria_alone_score_every_theme_and_say_so(con: duckdb.DuckDBPyConnect
         assert "{value}" not in reasons
         assert isinstance(json.loads(hits), list)
         assert rank >= 1
+
+
+def test_the_two_halves_of_a_mean_are_one_reason(
+    con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Regression: the mean of logistic regression and EBM said the same of a feature twice
+    from kodomo_platform.scoring import scores
+
+    single = scores.criteria_model
+    monkeypatch.setattr(
+        scores, "criteria_model", lambda theme: (one := single(theme)) and replace(one, terms=one.terms + one.terms)
+    )
+    score(con, town("school_refusal"), AS_OF, "run-1", "abc")
+    rows = con.execute("select score, reasons from marts.risk_scores").fetchall()
+    said = 0
+    for value, reasons in rows:
+        entries = json.loads(reasons)
+        named = [entry["feature"] for entry in entries if "feature" in entry]
+        said = max(said, len(named))
+        assert len(named) == len(set(named))
+        assert math.isclose(sum(e["contribution"] for e in entries), math.log(value / (1 - value)), abs_tol=1e-9)
+    assert said > 1
 
 
 def test_scores_do_not_depend_on_the_batch(con: duckdb.DuckDBPyConnection) -> None:
