@@ -395,6 +395,8 @@ def evaluate_quality(municipality: str, truth: Path, *, warehouse: Path | None =
         if result.expectation == "expect_values_to_be_present" and (result.source, result.item) in blanks:
             continue
         # an alarm about a whole table or file is explained by any fault of its source
+        if result.source is None and faulty_sources:
+            continue  # linkage, marts and scores are made of all sources: a fault in any of them may show there
         rows_point_elsewhere = unexplained[result.expectation_id] > 0
         if rows_point_elsewhere or result.source not in faulty_sources:
             false_alarms.append(result.expectation_id)
