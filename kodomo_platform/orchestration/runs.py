@@ -29,9 +29,8 @@ class RunReport:
     failed_checks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
-    blocked_by: list[str] = field(
-        default_factory=list
-    )  # table: what a critical check asked, and how many rows break it
+    # table: what a critical check asked, and how many rows break it
+    blocked_by: list[str] = field(default_factory=list)
     quality_report: str | None = None
 
 
@@ -102,12 +101,8 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             for event in result.all_events
             if event.event_type_value == "ASSET_CHECK_EVALUATION"
         ]
-        failed = [
-            (f"{item.asset_key.to_user_string()}:{item.check_name}", item.severity)
-            for item in evaluations
-            if not item.passed
-        ]
-        blocking = [item for item in evaluations if not item.passed and item.severity == dg.AssetCheckSeverity.ERROR]
+        failed = [item for item in evaluations if not item.passed]
+        blocking = [item for item in failed if item.severity == dg.AssetCheckSeverity.ERROR]
         # every step's own, not the first one's alone: a delivery with three bad files is sent back once
         causes = [cause for event in failures if (cause := _cause(event.step_failure_data.error))]
         error = "\n".join(dict.fromkeys(causes)) or None
@@ -119,10 +114,10 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             run_id=result.run_id,
             job=job,
             municipality=municipality.code,
-            success=result.success and not any(severity == dg.AssetCheckSeverity.ERROR for _, severity in failed),
+            success=result.success and not blocking,
             failed_steps=sorted({str(event.step_key) for event in failures}),
-            failed_checks=sorted(name for name, severity in failed if severity == dg.AssetCheckSeverity.ERROR),
-            warnings=sorted(name for name, severity in failed if severity != dg.AssetCheckSeverity.ERROR),
+            failed_checks=sorted(_name(item) for item in blocking),
+            warnings=sorted(_name(item) for item in failed if item.severity != dg.AssetCheckSeverity.ERROR),
             error=error,
             blocked_by=[
                 f"{item.asset_key.to_user_string()}: {line}"
@@ -131,6 +126,10 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             ],
             quality_report=next((path for item in blocking if (path := _told(item, "report"))), None),
         )
+
+
+def _name(evaluation: dg.AssetCheckEvaluation) -> str:
+    return f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
 
 
 def _told(evaluation: dg.AssetCheckEvaluation, key: str) -> str:

@@ -139,30 +139,16 @@ def publish(
 # --- what must hold before anything is written ------------------------------------------------------------------------
 
 
-def _standing_results(as_of: date) -> str:
-    """Query for the quality results that stand: of each table, those of the run that checked it last.
-
-    A run that only scores and publishes again checks the scores alone; what an earlier run found wrong with the tables
-    below still stands. Results are only ever appended, so the highest row id is the latest.
-    """
-    return f"""
-        select r.* from quality.results as r
-        inner join (
-            select table_name, arg_max(run_id, rowid) as run_id from quality.results
-            where as_of_date = date '{as_of.isoformat()}' group by table_name
-        ) as latest on r.table_name = latest.table_name and r.run_id = latest.run_id
-        where r.as_of_date = date '{as_of.isoformat()}'
-    """
-
-
 def _require_quality(con: duckdb.DuckDBPyConnection, code: str, as_of: date, run_id: str) -> dict[str, Any]:
     """The verdict of the checks that stand; PublishingError if a critical one failed or this run made none."""
+    from kodomo_platform.quality.results import standing_results
+
     made = con.execute("select count(*) from quality.results where run_id = ?", [run_id]).fetchone()
     rows = con.execute(
         f"""
         select severity, coalesce(passed, false) or status = 'not_applicable' as ok, count(*),
                list(distinct table_name || '.' || coalesce(item, '') || ' ' || expectation)
-        from ({_standing_results(as_of)}) group by all
+        from ({standing_results(as_of)}) group by all
         """
     ).fetchall()
     if not rows or not made or not made[0]:
@@ -348,11 +334,13 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, file: Path, table: Table)
 
 def _stable_digest(con: duckdb.DuckDBPyConnection, table: Table, file: Path, as_of: date, volatile: list[str]) -> str:
     """Hash of the table without the columns that differ from run to run; of the quality log, the results that stand."""
+    from kodomo_platform.quality.results import standing_results
+
     stable = file.with_name(f"{table.name}.stable")
     if table.log:
         names = [column.warehouse_name for column in table.columns if not column.volatile]
         listed = ", ".join(_name(name) for name in names)
-        select = f"select {listed} from ({_standing_results(as_of)}) order by {listed}"
+        select = f"select {listed} from ({standing_results(as_of)}) order by {listed}"
     else:
         excluded = ", ".join(_name(name) for name in volatile)
         select = f"select * exclude ({excluded}) from read_parquet({_sql_text(str(file))})"

@@ -47,9 +47,9 @@ _SUMS = {
     ],
     "childcare.attendance": [("absent_days", "late_pickup_days", "open_days")],
 }  # fmt: skip
-# Sources in which one person stands once: a second row of the same person is a second number for it.
-# fewer rows than this say nothing about where a delivery is from
+# Fewer rows than this say nothing about where a delivery is from.
 _ENOUGH_ROWS = 50
+# Sources in which one person stands once: a second row of the same person is a second number for it.
 _ONE_ROW_PER_PERSON = ("education.enrolment", "childcare.enrolment", "resident.register")
 
 # Fillers seen in exports; a municipality declares its own as null tokens, then they are blanks.

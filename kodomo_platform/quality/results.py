@@ -160,28 +160,32 @@ def read_results(
             expected="a run that `kodomo quality show` lists",
             action="run the quality checks first, or choose another run",
         )
+    own = con.execute("select max(as_of_date), max(rowid) from quality.results where run_id = ?", [run_id]).fetchone()
+    assert own is not None
+    found = standing_results(*own) if standing else "select * from quality.results where run_id = $run"
     rows = con.execute(
-        f"select {', '.join(_COLUMNS)} from quality.results where run_id = ? order by table_name, expectation_id",
-        [run_id],
+        f"select {', '.join(_COLUMNS)} from ({found}) order by table_name, expectation_id",
+        {} if standing else {"run": run_id},
     ).fetchall()
-    results = [ExpectationResult(*row) for row in rows]
-    if standing and results:
-        earlier = con.execute(
-            f"""
-            with up_to as (select max(rowid) as last from quality.results where run_id = $run),
-            latest as (
-                select r.table_name, arg_max(r.run_id, r.rowid) as run_id from quality.results as r, up_to
-                where r.as_of_date = $as_of and r.rowid <= up_to.last group by 1
-            )
-            select {", ".join(f"r.{name}" for name in _COLUMNS)} from quality.results as r
-            semi join latest as l on r.table_name = l.table_name and r.run_id = l.run_id
-            where r.as_of_date = $as_of and r.run_id <> $run
-            """,
-            {"run": run_id, "as_of": results[0].as_of_date},
-        ).fetchall()
-        results += [ExpectationResult(*row) for row in earlier]
-        results.sort(key=lambda result: (result.table_name, result.expectation_id))
-    return results
+    return [ExpectationResult(*row) for row in rows]
+
+
+def standing_results(as_of: dt.date, last: int | None = None) -> str:
+    """Query for the results that stand as of ``as_of``: of each table, those of the run that checked it last.
+
+    A run that only scores and publishes again checks the scores alone; what an earlier run found wrong with the tables
+    below still stands. Results are only ever appended, so the highest row id is the latest; ``last``: as it was at that row.
+    """
+    day = f"date '{as_of.isoformat()}'"
+    until = "" if last is None else f"and rowid <= {last}"
+    return f"""
+        select r.* from quality.results as r
+        inner join (
+            select table_name, arg_max(run_id, rowid) as run_id from quality.results
+            where as_of_date = {day} {until} group by table_name
+        ) as latest on r.table_name = latest.table_name and r.run_id = latest.run_id
+        where r.as_of_date = {day}
+    """
 
 
 def rethreshold(results: Iterable[ExpectationResult], thresholds: Mapping[str, float]) -> list[ExpectationResult]:
