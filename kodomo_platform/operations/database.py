@@ -1,12 +1,13 @@
 """How the operations database is reached and brought up to date. What stands in it is `models`' business.
 
-SQLite (WAL) by default, PostgreSQL when the settings' URL says so. If a process has configured Django itself (the
-portal does), that configuration is used as it is.
+SQLite (WAL) by default, PostgreSQL when the settings' URL says so. Django is configured by the module named in
+``DJANGO_SETTINGS_MODULE``, `operations.django_settings` where nothing is named.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from kodomo_platform.errors import ConfigurationError, OperationsError
 from kodomo_platform.settings import get_settings
 
 BUSY_TIMEOUT_SECONDS = 30
+SETTINGS_MODULE = "kodomo_platform.operations.django_settings"
+# a key of our own in Django's settings of a database: the address that they were made from
+_URL = "KODOMO_URL"
 _MIGRATION_LOCK_KEY = 0x6B6F646F6D6F  # "kodomo": one advisory lock per PostgreSQL database
 
 _guard = threading.RLock()
@@ -39,6 +43,7 @@ def database_settings(url: str) -> dict[str, Any]:
         if not name.strip("/"):
             raise ConfigurationError("the operations database has no file name", expected="sqlite:////folder/file")
         return {
+            _URL: url,
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": name,
             "OPTIONS": {
@@ -57,6 +62,7 @@ def database_settings(url: str) -> dict[str, Any]:
             )
         options = dict(parse_qsl(parts.query))
         return {
+            _URL: url,
             "ENGINE": "django.db.backends.postgresql",
             "NAME": name,
             "USER": unquote(parts.username or ""),
@@ -74,33 +80,23 @@ def database_settings(url: str) -> dict[str, Any]:
 
 
 def _configure(url: str) -> None:
+    """Set Django up once per process; when the process was pointed at another home, take the other address."""
     global _current_url
     import django
-    from django.conf import settings
+    from django.apps import apps
+    from django.db import connections
 
-    if not settings.configured:
-        settings.configure(
-            INSTALLED_APPS=["kodomo_platform.operations.apps.OperationsConfig"],
-            DATABASES={"default": database_settings(url)},
-            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-            USE_TZ=True,
-            TIME_ZONE="Asia/Tokyo",
-            # no web application here: nothing is signed with it
-            SECRET_KEY="unused-by-the-pipeline",
-            LOGGING_CONFIG=None,
-        )
+    if not apps.ready:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", SETTINGS_MODULE)
         django.setup()
-        _current_url = url
-    elif _current_url is not None and _current_url != url:
-        # the process was pointed at another home (tests, `--home`): drop the old connection, take the new address
-        from django.db import connections
-
+    if _current_url is None:
+        # a settings module that gives no address of ours has its own database: it is used as it is
+        _current_url = str(connections.settings["default"].get(_URL, ""))
+    if _current_url not in ("", url):
         connections.close_all()
-        if hasattr(connections._connections, "default"):
+        if "default" in [connection.alias for connection in connections.all(initialized_only=True)]:
             del connections["default"]
-        connections.__dict__.pop("settings", None)
-        connections._settings = {"default": database_settings(url)}
-        settings.DATABASES = {"default": database_settings(url)}
+        connections.settings = connections.configure_settings({"default": database_settings(url)})
         _current_url = url
 
 
