@@ -26,7 +26,7 @@ Codes = Annotated[
 def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json = False) -> None:
     """List the published snapshots, oldest first; the one in use is marked."""
     apply_home(home)
-    from kodomo_platform.publishing import snapshots
+    from kodomo_platform.shelf import snapshots
 
     found = [snapshot for code in _asked(municipality) for snapshot in snapshots(code)]
     if as_json:
@@ -85,7 +85,7 @@ def verify_snapshots(
 ) -> None:
     """Hash every published file again and report every fault. Exit code 1 if there is one."""
     apply_home(home)
-    from kodomo_platform.publishing import snapshots, verify
+    from kodomo_platform.shelf import snapshots, verify
 
     paths = [path] if path else [one.path for code in _asked(municipality) for one in snapshots(code)]
     faults = {one: verify(one) for one in paths}

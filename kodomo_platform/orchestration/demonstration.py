@@ -135,7 +135,7 @@ def _chain(code: str, outcome: Outcome) -> None:
 def _describe(code: str, outcome: Outcome) -> None:
     """Read back what was published: counts only."""
     from kodomo_platform.linkage.evaluation import evaluate
-    from kodomo_platform.publishing import snapshots
+    from kodomo_platform.shelf import snapshots
     from kodomo_platform.warehouse import warehouse
 
     def one(query: str) -> Any:

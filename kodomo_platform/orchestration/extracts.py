@@ -68,7 +68,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
         from kodomo_platform.operations import record_load
-        from kodomo_platform.publishing import published_files
+        from kodomo_platform.shelf import published_files
 
         municipality = partition_municipality(context)
         with warehouse(municipality.code) as con:

@@ -21,8 +21,8 @@ import duckdb
 from kodomo_platform import operations
 from kodomo_platform.catalog import Item, load_catalog
 from kodomo_platform.errors import PublishingError
-from kodomo_platform.publishing.shelf import Snapshot, snapshot_as_of, verify
 from kodomo_platform.settings import get_settings
+from kodomo_platform.shelf import Snapshot, snapshot_as_of, verify
 
 Language = Literal["ja", "en"]
 

@@ -2,7 +2,7 @@
 
 Everything is written into a hidden folder beside its place, flushed to the disk, made read-only and renamed; only then
 does ``current`` move. Killed at any moment, this leaves the last good snapshot in use, and the next run clears away
-what was left. What the files hold is in `publishing.contract`.
+what was left. What the files hold is in `shelf.contract`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import duckdb
 
 from kodomo_platform import operations
 from kodomo_platform.errors import PublishingError
-from kodomo_platform.publishing.contract import (
+from kodomo_platform.settings import get_settings, municipality_code
+from kodomo_platform.shelf.contract import (
     CHECKSUMS,
     CONTRACT_VERSION,
     MANIFEST,
@@ -34,17 +35,16 @@ from kodomo_platform.publishing.contract import (
     Column,
     Table,
 )
-from kodomo_platform.publishing.shelf import (
+from kodomo_platform.shelf.snapshots import (
     CURRENT,
     Snapshot,
     content_hash,
     file_sha256,
     open_snapshot,
-    verify,
     version_name,
     version_sequence,
 )
-from kodomo_platform.settings import get_settings, municipality_code
+from kodomo_platform.shelf.verification import verify
 
 _TEMPORARY = ".tmp-"
 # Parquet knows no 128-bit integer: DuckDB would write a double and lose digits without a word

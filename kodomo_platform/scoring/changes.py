@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from kodomo_platform.scoring.themes import Theme
-from kodomo_platform.settings import get_settings, municipality_code
+from kodomo_platform.shelf import published_tables
 
 # A move of less than a tenth of the score is no news to a reader.
 _NEWS = 0.1
@@ -22,17 +22,7 @@ _ENTRY = '[{"feature":"VARCHAR","contribution":"DOUBLE","sentence_ja":"VARCHAR",
 
 def published_scores(code: str) -> list[Path]:
     """The score files of one municipality, oldest date first, and within a date the newest snapshot last."""
-    found = []
-    for path in (get_settings().published / municipality_code(code)).glob("*/*/risk_scores.parquet"):
-        date = path.parent.parent.name
-        if path.parent.is_symlink() or path.parent.parent.is_symlink():
-            continue
-        try:
-            dt.date.fromisoformat(date)
-        except ValueError:
-            continue
-        found.append((date, path.stat().st_mtime_ns, path.parent.name, path))
-    return [entry[3] for entry in sorted(found)]
+    return published_tables(code, "risk_scores")
 
 
 def previous_scores(code: str, as_of: dt.date) -> Path | None:

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from kodomo_platform import operations
-from kodomo_platform.publishing import current_snapshot, publish, snapshots, verify
+from kodomo_platform.publishing import publish
+from kodomo_platform.shelf import current_snapshot, snapshots, verify
 from tests.unit.publishing.handmade import AS_OF, CODE, RUN, Town, fill
 
 ROOT = Path(__file__).parents[2]

@@ -246,7 +246,7 @@ def test_alerts_stay_within_capacity(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def published(con: duckdb.DuckDBPyConnection, home: Path, date: str) -> None:
-    folder = home / "published" / "112241" / date / "snapshot1"
+    folder = home / "published" / "112241" / date / "v0001-000000000000"
     folder.mkdir(parents=True)
     for name, table in (("risk_scores", "risk_scores"), ("child_features", "mart_child_features")):
         con.execute(f"copy (select * from marts.{table}) to '{folder / name}.parquet' (format parquet)")

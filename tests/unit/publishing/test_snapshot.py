@@ -14,8 +14,9 @@ import pytest
 
 from kodomo_platform import operations
 from kodomo_platform.errors import ConfigurationError, PublishingError
-from kodomo_platform.publishing import Snapshot, current_snapshot, publish, snapshots, verify
+from kodomo_platform.publishing import publish
 from kodomo_platform.publishing import snapshot as writing
+from kodomo_platform.shelf import Snapshot, current_snapshot, snapshots, verify
 from tests.unit.publishing.handmade import AS_OF, CODE, NAME, RUN, Town, fill
 
 
