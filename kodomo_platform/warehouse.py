@@ -17,10 +17,9 @@ from kodomo_platform.settings import get_settings
 SCHEMAS = ("cfg", "raw", "ops", "staging", "linkage", "marts", "quality")
 
 
-def connect(path: Path | str, *, read_only: bool = False, encodings: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(path: Path | str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open the warehouse at ``path`` with the house's limits.
 
-    ``encodings`` loads DuckDB's extension for CP932 and its kin, from its wheel: nothing is fetched.
     Raises KodomoError when there is none to read, or while another process (a run) writes in it.
     """
     settings = get_settings()
@@ -52,18 +51,13 @@ def connect(path: Path | str, *, read_only: bool = False, encodings: bool = Fals
             ) from error
         raise
     con.execute("set enable_progress_bar = false")  # on standard output it would spoil what programs read
-    if encodings:
-        from duckdb_extensions import import_extension
-
-        import_extension("encodings")
-        con.execute("load encodings")
     return con
 
 
 @contextmanager
-def warehouse(code: str, *, read_only: bool = False, encodings: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def warehouse(code: str, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse of municipality ``code``, closed again at the end, its schemas in place."""
-    con = connect(get_settings().warehouse(code), read_only=read_only, encodings=encodings)
+    con = connect(get_settings().warehouse(code), read_only=read_only)
     try:
         if not read_only:
             create_schemas(con)

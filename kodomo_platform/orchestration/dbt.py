@@ -20,11 +20,14 @@ from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.resources import RunSettings, partition_municipality
 from kodomo_platform.orchestration.retrying import retried
 from kodomo_platform.settings import get_settings
+from kodomo_platform.shipped import is_installed, shipped_folder
 
-PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
-MANIFEST = PROJECT_DIR / "target" / "manifest.json"
+PROJECT_DIR = shipped_folder("dbt_project")
+# an installed package may lie where nobody may write: what dbt derives from the project then belongs to the home
+_DERIVED = get_settings().home / "dbt" / "project" if is_installed() else PROJECT_DIR / "target"
+MANIFEST = _DERIVED / "manifest.json"
 PARSED = MANIFEST.with_name("partial_parse.msgpack")
-STAMP = PROJECT_DIR / "target" / "project.sha256"
+STAMP = MANIFEST.with_name("project.sha256")
 
 # Which asset stands for the tables of a dbt source schema that are not one asset each.
 _SOURCE_ASSETS = {"cfg": "run_configuration", "ops": "known_child_ids"}

@@ -19,11 +19,12 @@ from kodomo_platform.located_yaml import LocatedYaml, read_yaml
 from kodomo_platform.quality.results import KINDS, SEVERITIES, Kind, Severity
 from kodomo_platform.quality.tables import OPEN_TABLES, known_columns, source_of
 from kodomo_platform.quality.vocabulary import VOCABULARY, argument_columns
+from kodomo_platform.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from kodomo_platform.municipalities.models import QualityOverride
 
-SUITES_DIR = Path(__file__).resolve().parents[2] / "expectations"
+SUITES_DIR = shipped_folder("expectations")
 
 _SUITE_KEYS = {"table", "optional", "generated", "hand_written"}
 _ENTRY_KEYS = {

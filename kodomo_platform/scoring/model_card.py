@@ -10,7 +10,6 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +19,12 @@ from kodomo_platform.scoring.candidates import Ints
 from kodomo_platform.scoring.evaluation import Group
 from kodomo_platform.scoring.groups import group_name
 from kodomo_platform.scoring.themes import Feature
+from kodomo_platform.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from kodomo_platform.scoring.recording import Finding
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "mlflow" / "model_card.ja.html.j2"
+TEMPLATE = shipped_folder("mlflow") / "model_card.ja.html.j2"
 # Measures in the order in which a reviewer asks for them: work at capacity first, then order, then probability.
 MEASURES = {
     "precision_at_capacity": ("定員での適合率", "Precision at capacity"),

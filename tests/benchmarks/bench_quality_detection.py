@@ -138,7 +138,7 @@ def stage(code: str, quality: str, children: int, seed: int, folder: Path, targe
     generate(town, children, 12, seed, quality, folder / "landing", folder / "truth")
     work = target.parent / "work.duckdb"  # one path for all: dbt then parses its project once
     work.unlink(missing_ok=True)
-    con = connect(work, encodings=True)
+    con = connect(work)
     try:
         create_schemas(con)
         write_configuration(con, town, catalog, dt.date(2026, 10, 1))

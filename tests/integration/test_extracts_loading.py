@@ -862,10 +862,14 @@ def test_the_warehouse_can_be_rebuilt_from_the_landing_files(con: duckdb.DuckDBP
 
 
 def test_why_duckdbs_own_cp932_reader_is_not_used(home: Path) -> None:
+    from duckdb_extensions import import_extension
+
     # If this fails, the `encodings` extension was mended: look again at the fast path in extracts/delimited.py.
     path = home / "x.csv"
     path.write_bytes("123,髙橋\r\n".encode("cp932") * 20_000)
-    with connect(":memory:", encodings=True) as memory:
+    import_extension("encodings")
+    with connect(":memory:") as memory:
+        memory.execute("load encodings")
         read = memory.execute(
             f"select distinct a from read_csv('{path}', header = false, all_varchar = true, auto_detect = false, "
             "columns = {'a': 'varchar', 'b': 'varchar'}, encoding = 'windows-932-2000')"

@@ -41,7 +41,7 @@ def test_every_pilot_reads_back_with_the_rejects_that_the_truth_names(code: str,
     place = load_municipality(code)
     out, truth = tmp_path / "landing", tmp_path / "truth"
     report = generate(place, 300, 14, 7, "bad", out, truth)
-    con = connect(tmp_path / "w.duckdb", encodings=True)
+    con = connect(tmp_path / "w.duckdb")
     create_schemas(con)
     write_configuration(con, place, load_catalog(), date(2026, 10, 1))
     expected: dict[str, set[int]] = {}
