@@ -19,9 +19,12 @@ app = typer.Typer(help="Municipalities: one YAML file each, no code.", no_args_i
 def list_municipalities(home: Home = None, as_json: Json = False) -> None:
     """List the municipalities known here: shipped and onboarded."""
     apply_home(home)
-    from kodomo_platform.municipalities import load_municipality, municipality_codes
+    from kodomo_platform.municipalities import load_each
 
-    found = [load_municipality(code) for code in municipality_codes()]
+    usable, broken = load_each()
+    found = list(usable.values())
+    for error in broken.values():
+        print(say_error(error), file=sys.stderr)
     if as_json:
         rows = [
             {
@@ -36,7 +39,8 @@ def list_municipalities(home: Home = None, as_json: Json = False) -> None:
             }
             for one in found
         ]
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        faulty = [{"code": code, "error": say_error(error)} for code, error in broken.items()]
+        print(json.dumps(sorted([*rows, *faulty], key=lambda row: str(row["code"])), ensure_ascii=False, indent=1))
         return
     from rich.table import Table
 
@@ -48,6 +52,8 @@ def list_municipalities(home: Home = None, as_json: Json = False) -> None:
         table.add_row(
             one.code, one.name_ja, one.name_en, themes, one.consent.rule, one.schedule.cron, str(len(one.sources))
         )
+    for code in broken:
+        table.add_row(code, say("its file has faults and cannot be used"))
     console().print(table)
 
 

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from kodomo_platform.extracts.batches import MAX_RECORD_BYTES, Reject
 from kodomo_platform.extracts.columns import DroppedColumn
-from kodomo_platform.extracts.landing import LandedFile, complete_extract_dates, landed_files
+from kodomo_platform.extracts.landing import (
+    LandedFile,
+    complete_extract_dates,
+    landed_files,
+    latest_complete_extract_date,
+)
 from kodomo_platform.extracts.loading import FileReport, GaijiCount, LoadReport, load_all, load_source
 from kodomo_platform.extracts.tables import create_raw_tables, raw_columns
 
@@ -23,6 +28,7 @@ __all__ = [
     "complete_extract_dates",
     "create_raw_tables",
     "landed_files",
+    "latest_complete_extract_date",
     "load_all",
     "load_source",
     "raw_columns",

@@ -134,6 +134,15 @@ def complete_extract_dates(
     ]
 
 
+def latest_complete_extract_date(
+    landing: Path, code: str, *, settle_seconds: float = SETTLE_SECONDS, now: float | None = None
+) -> dt.date | None:
+    """The newest of `complete_extract_dates`, without looking into the older folders; None if nothing is complete."""
+    now = time.time() if now is None else now
+    folders = extract_folders(landing, code)
+    return next((day for day in sorted(folders, reverse=True) if _is_complete(folders[day], settle_seconds, now)), None)
+
+
 def _is_complete(folder: Path, settle_seconds: float, now: float) -> bool:
     names = {path.name for path in folder.iterdir()}
     if DONE_MARKER in names:

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from kodomo_platform.municipalities.checking import check_digit, check_file
 from kodomo_platform.municipalities.configuration import write_configuration
-from kodomo_platform.municipalities.loading import load_file, load_municipality, municipality_codes, onboard
+from kodomo_platform.municipalities.loading import (
+    load_each,
+    load_file,
+    load_municipality,
+    municipality_codes,
+    municipality_file,
+    onboard,
+)
 from kodomo_platform.municipalities.models import (
     AbsenceDecision,
     Column,
@@ -38,9 +45,11 @@ __all__ = [
     "check_digit",
     "check_file",
     "json_schema",
+    "load_each",
     "load_file",
     "load_municipality",
     "municipality_codes",
+    "municipality_file",
     "onboard",
     "write_configuration",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,20 +30,53 @@ def municipality_codes() -> list[str]:
     return sorted(_files())
 
 
+def municipality_file(code: str) -> Path:
+    """The file of municipality ``code``: the one onboarded in the home, else the shipped one.
+
+    Raises `MunicipalityError` if there is none.
+    """
+    name = f"{municipality_code(code)}.yaml"
+    for directory in (get_settings().municipalities_dir, SHIPPED):
+        if (directory / name).exists():
+            return directory / name
+    known = municipality_codes()
+    raise MunicipalityError(
+        f"no municipality {code}",
+        expected="one of " + ", ".join(known[:20] + ["…"] * (len(known) > 20)),
+        action="add it with `kodomo onboard FILE`",
+    )
+
+
 def load_municipality(code: str) -> Municipality:
     """The municipality ``code``. Raises `MunicipalityError` if it is unknown or its file has any fault."""
-    file = _files().get(municipality_code(code))
-    if file is None:
+    file = municipality_file(code)
+    try:
+        status = file.stat()
+        return _load(file, status.st_mtime_ns, status.st_size)
+    except OSError as error:
         raise MunicipalityError(
-            f"no municipality {code}",
-            expected="one of " + ", ".join(municipality_codes()),
-            action="add it with `kodomo onboard FILE`",
-        )
-    status = file.stat()
-    return _load(file, status.st_mtime_ns, status.st_size)
+            f"the file cannot be read ({error.strerror or type(error).__name__})",
+            where=str(file),
+            action="give the platform's user the right to read it, or onboard the municipality again",
+        ) from error
 
 
-@lru_cache(maxsize=64)
+def load_each(codes: Iterable[str] | None = None) -> tuple[dict[str, Municipality], dict[str, MunicipalityError]]:
+    """Those of ``codes`` (None: all known here) that can be used, and the error of each that cannot.
+
+    For whoever looks at several: a fault in one municipality's file is no reason to show nothing of the others.
+    """
+    usable: dict[str, Municipality] = {}
+    broken: dict[str, MunicipalityError] = {}
+    for code in municipality_codes() if codes is None else codes:
+        try:
+            usable[code] = load_municipality(code)
+        except MunicipalityError as error:
+            broken[code] = error
+    return usable, broken
+
+
+@lru_cache(maxsize=4096)
 def _load(file: Path, _modified: int, _size: int) -> Municipality:
     municipality = load_file(file)
     if municipality.code != file.stem:

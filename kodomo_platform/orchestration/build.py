@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from kodomo_platform.catalog import load_catalog
+from kodomo_platform.orchestration import automation, extracts, jobs, linkage, publishing, quality, scoring
 from kodomo_platform.orchestration import dbt as dbt_wiring
-from kodomo_platform.orchestration import extracts, jobs, linkage, publishing, quality, scoring
 from kodomo_platform.orchestration.resources import RunSettings
 from kodomo_platform.quality.suites import SUITES_DIR
 
@@ -42,8 +42,8 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             scoring.retirement_proposals,
         ],
         jobs=[jobs.MUNICIPALITY_RUN, jobs.TRAINING, jobs.LINKAGE_TRAINING, jobs.SCORING],
-        schedules=jobs.schedules(),
-        sensors=[jobs.new_extracts],
+        schedules=[automation.linkage_training_yearly],
+        sensors=[automation.new_extracts, automation.municipality_schedules],
         resources=resources | dict(resource_overrides or {}),
         executor=jobs.IN_PROCESS,
     )

@@ -57,6 +57,7 @@ def demonstrate(
     """
     from kodomo_platform.orchestration.installation import prepare
 
+    # one that was asked for must be usable; of all, one that is not is reported as its own failure
     chosen = [load_municipality(code).code for code in codes] or municipality_codes()
     prepare(build_manifest=False)
     _make_stores(chosen)
@@ -68,7 +69,10 @@ def demonstrate(
         futures = {pool.submit(_one, *argument): argument[1] for argument in arguments}
         for future in as_completed(futures):
             code = futures[future]
-            outcome = future.result()
+            try:
+                outcome = future.result()
+            except Exception as error:  # the worker itself was ended: the others' outcomes still count
+                outcome = Outcome(code, code, error=f"{type(error).__name__}: {error}")
             done[code] = outcome
             said(code, outcome.error)
     return [done[code] for code in chosen]
@@ -89,9 +93,9 @@ def _one(home: str, code: str, children: int, months: int, seed: int, quality: s
     """One municipality, whole; an error is reported, not raised, so that the others go on."""
     use_home(Path(home))
     started = time.monotonic()
-    municipality = load_municipality(code)
-    outcome = Outcome(code, municipality.name_ja)
+    outcome = Outcome(code, code)
     try:
+        outcome.name = load_municipality(code).name_ja
         _twins(code, children, months, seed, quality)
         _chain(code, outcome)
         outcome.success = True

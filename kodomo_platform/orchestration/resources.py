@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,8 @@ import dagster as dg
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import ConfigurationError, KodomoError
 from kodomo_platform.municipalities import Municipality, load_municipality
+from kodomo_platform.orchestration.landing_state import landed
+from kodomo_platform.orchestration.tags import AS_OF, LANDED, NAME
 from kodomo_platform.settings import get_settings, municipality_code
 
 
@@ -32,7 +34,24 @@ class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield self
             return
         with municipality_lock(code, f"run {context.run.run_id}"):
+            self._tag(context, code)
             yield self
+
+    def _tag(self, context: dg.InitResourceContext, code: str) -> None:
+        """What people filter runs by, and what had landed when the run began; whoever started the run."""
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            return
+        tags: dict[str, str] = {}
+        # a fault in the municipality's file or folder is the first step's to report
+        with suppress(KodomoError, OSError):
+            municipality = load_municipality(code)
+            tags[NAME] = municipality.name_ja
+            if LANDED not in run.tags and (state := landed(code)):
+                tags[LANDED] = state
+            tags[AS_OF] = self.as_of_date(municipality).isoformat()
+        with suppress(Exception):  # a tag is a convenience: no reason to lose a run
+            instance.add_run_tags(run.run_id, tags)
 
     def as_of_date(self, municipality: Municipality) -> date:
         """The run's ``as_of_date``; raises `ConfigurationError` for text that is no date."""

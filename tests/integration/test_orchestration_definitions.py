@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 
 from kodomo_platform.catalog import load_catalog
-from kodomo_platform.municipalities import load_municipality, municipality_codes
+from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.orchestration import retrying
+from kodomo_platform.orchestration.automation import new_extracts
 from kodomo_platform.orchestration.build import platform_definitions
 from kodomo_platform.orchestration.column_lineage import column_lineage
-from kodomo_platform.orchestration.jobs import new_extracts
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.settings import get_settings
 
@@ -92,12 +92,6 @@ def test_every_dbt_model_has_column_lineage() -> None:
         assert lineage[model].deps_by_column, model
 
 
-def test_each_municipality_has_the_schedule_of_its_file(definitions: dg.Definitions) -> None:
-    for code in municipality_codes():
-        schedule = definitions.resolve_schedule_def(f"schedule_{code}")
-        assert schedule.cron_schedule == load_municipality(code).schedule.cron
-
-
 def test_the_linkage_model_is_trained_once_a_year_where_a_municipality_is_onboarded(
     tmp_path: Path, definitions: dg.Definitions
 ) -> None:
@@ -122,21 +116,6 @@ def test_contradictions_in_the_links_stop_a_run_before_ids_are_kept(definitions:
         check = graph.get_check_spec(dg.AssetCheckKey(dg.AssetKey("lnk_metric"), name))
         assert check.blocking == (name in BLOCKING), name
     assert dg.AssetKey("lnk_metric") in graph.get(dg.AssetKey("child_ids")).parent_keys
-
-
-def test_a_schedule_of_a_municipality_not_onboarded_skips_and_says_what_to_do(
-    tmp_path: Path, definitions: dg.Definitions
-) -> None:
-    schedule = definitions.resolve_schedule_def(f"schedule_{CODE}")
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        moment = dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
-        skipped = schedule(dg.build_schedule_context(instance, scheduled_execution_time=moment))
-        assert isinstance(skipped, dg.SkipReason)
-        assert "kodomo onboard" in (skipped.skip_message or "")
-        instance.add_dynamic_partitions(str(MUNICIPALITIES.name), [CODE])
-        asked = schedule(dg.build_schedule_context(instance, scheduled_execution_time=moment))
-        assert isinstance(asked, dg.RunRequest)
-        assert asked.partition_key == CODE
 
 
 def _land(folder: Path) -> None:
