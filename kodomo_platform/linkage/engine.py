@@ -25,6 +25,7 @@ from kodomo_platform.linkage.evidence import (
     comparisons,
     dotted,
 )
+from kodomo_platform.linkage.isolation import isolate
 from kodomo_platform.linkage.likeness import likeness_pairs
 from kodomo_platform.linkage.model import LinkageModel, load_model, parse_model
 from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 IDENTITY = "linkage.lnk_identity"
 _LEVELS = ("given_name", "birth_date", "sex", "household")
+# two records that agree so in name, birth date and home are one record twice, whatever else is mistyped in one of them
+_SAYS_THE_SAME = f"given_name >= {GIVEN_SURE} and birth_date = {BIRTH_EQUAL} and household >= {SAME_HOUSEHOLD}"
 
 
 def _level_columns() -> str:
@@ -59,6 +62,7 @@ def link_records(
     counts |= _splink_pairs(con, model, remember=identity == IDENTITY)
     _decisions(con)
     _settle(con, model)
+    counts |= isolate(con, _level_columns(), _SAYS_THE_SAME)
     settled = _edge_table(con)
     con.execute("create schema if not exists linkage")
     con.register("settled", settled)
@@ -69,7 +73,7 @@ def link_records(
     con.executemany("insert into linkage.lnk_run_count values (?, ?)", [list(row) for row in sorted(counts.items())])
     con.execute("create or replace table linkage.lnk_model (version varchar, sha256 varchar)")
     con.execute("insert into linkage.lnk_model values (?, ?)", [model.version, model.sha256])
-    for name in ("lnk_prepared", "lnk_pair", "lnk_decided", "lnk_settled"):
+    for name in ("lnk_prepared", "lnk_pair", "lnk_decided", "lnk_settled", "lnk_group", "lnk_twin"):
         con.execute(f"drop table if exists {name}")
     return table
 
@@ -428,7 +432,27 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
         """
     )
     con.unregister("lnk_kept")
-    con.execute("drop table lnk_star; drop table lnk_restless; drop table lnk_slip; drop table lnk_twin")
+    _groups(con, [state.find(place) for place in range(len(nodes))])
+    con.execute("drop table lnk_star; drop table lnk_restless; drop table lnk_slip")
+
+
+def _groups(con: duckdb.DuckDBPyConnection, roots: list[int]) -> None:
+    """Temp table ``lnk_group``: each record and its cluster as it was settled, told by one record in it."""
+    import pyarrow as pa
+
+    con.register(
+        "lnk_roots", pa.table({"place": pa.array(range(len(roots)), pa.int32()), "up": pa.array(roots, pa.int32())})
+    )
+    con.execute(
+        """
+        create or replace temp table lnk_group as
+        select s.rid, s.root from lnk_star as s anti join lnk_restless as q using (rid)
+        union all
+        select q.rid, u.rid from lnk_roots as r join lnk_restless as q on q.place = r.place
+        join lnk_restless as u on u.place = r.up
+        """
+    )
+    con.unregister("lnk_roots")
 
 
 def _slips(con: duckdb.DuckDBPyConnection) -> None:

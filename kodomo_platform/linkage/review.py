@@ -55,6 +55,11 @@ WHY_JA = {
     "two_birth_years": "書き誤りでは説明できない生年の食い違いがある",
     "given_name_not_agreed": "名が一致していない", "second_candidate": "ほかにも同じくらい似た人がいる",
     "uncertain": "確率が自動で結ぶ基準に届かない",
+    "isolated_two_register_records": "結ぶと住民記録の二人が一つになるため分けた",
+    "isolated_two_numbers": "異なる宛名番号を持つため分けた",
+    "isolated_two_birth_years": "書き誤りでは説明できない生年の食い違いがあるため分けた",
+    "isolated_two_records_of_one_source": "重複のないはずの資料の記録が二つになるため分けた",
+    "isolated_two_sexes": "性別が食い違うため分けた", "isolated_twins_known": "双子がいて、名が食い違うため分けた",
 }  # fmt: skip
 
 

@@ -1,12 +1,11 @@
 """What to watch after a run: limits on `linkage.lnk_metric`, and how the metrics went from run to run.
 
-Some contradictions must never be published: they stop the run at the first one. A child of two birth years is such a
-contradiction unless one date explains all others as a slip of the pen (then name and household had agreed, or likeness had
-not linked: `assignment.one_birth`), or a number or a person vouches for it. Honest data hold slips: of 1,000 children of
-invented towns without any number three or four have a year mistyped in one of their records. So slips are told when they
-are many, for then a conversion of eras broke somewhere; they stop nothing. The second record of a source without
-duplicates is frequent too (a pupil who changed schools is in the lists of both): a few are told, many stop the run. In the
-register a second record is a second number, and stops the run.
+A child whose records contradict each other is never published: `isolation` takes such a cluster apart, asks about it and
+counts it. One odd record is therefore told and stops nothing. What stops a run is a share of children (`ODD_SHARE`) that no
+slip of the pen explains: then a column was converted wrongly, or numbers were given out anew, and every link of that
+source is in doubt. Honest data hold slips: of 1,000 children of invented towns without any number three or four have a
+year mistyped in one of their records. So slips are told when they are many, for then a conversion of eras broke somewhere;
+they stop nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ _HISTORY = "linkage.lnk_metric_history"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _TREND_RUNS = 12
 
-# a few contradictions of these kinds are told, more stop the run: so many, or this share of children
-_FEW, _FEW_SHARE = 2, 0.001
+_FEW = 2
+# contradictions of one kind are set apart and told; beyond so many, and this share of children, a system is broken
+ODD_FEW, ODD_SHARE = 5, 0.01
 # open questions beyond this share of records are more than an office can work through
 BACKLOG_SHARE = 0.015
 # a source that lost this much of its linked share since the last run changed somehow
@@ -37,13 +37,15 @@ BIRTH_SLIP_SHARE = 0.02
 IDS_CHANGED_SHARE = 0.01
 
 CHECKS = {
-    "two_resident_numbers": "宛名番号の異なる記録が一人にまとめられていないこと / no child of two resident numbers unless a return "
-    "to the register or a person says so",
-    "two_birth_years": "書き誤りとは見られない二つの生年の記録が、番号や人の判断なしに一人にまとめられていないこと / no child of two birth "
-    "years that neither a slip of the pen explains nor number nor person vouches for",
+    "two_resident_numbers": "宛名番号の異なる記録が一人にまとめられそうになり、分けて確認中の件が多すぎないこと / few records of two resident "
+    "numbers had to be set apart and asked about",
+    "two_birth_years": "書き誤りとは見られない二つの生年の記録が一人にまとめられそうになり、分けて確認中の件が多すぎないこと / few records of "
+    "two birth years that no slip of the pen explains had to be set apart and asked about",
     "birth_year_slips": "生年の書き誤りとみられる記録が多すぎないこと / few children with a year of birth mistyped in a record",
-    "second_record": "重複のない資料の記録が、似ているだけで二つ結ばれていないこと / no second record of a duplicate-free source by "
-    "likeness alone",
+    "second_record": "重複のない資料の記録が、似ているだけで二つ結ばれたこどもが多すぎないこと / few children with a second record of a "
+    "duplicate-free source by likeness alone, joined or set apart",
+    "names_or_sexes": "性別や双子の名が食い違う記録が一人にまとめられそうになっていないこと / no records of two sexes or of known "
+    "twins had to be set apart",
     "largest_cluster": "一人にまとめられた記録が多すぎないこと / no child of implausibly many records",
     "linked_share": "資料ごとの名寄せ率が前回より大きく下がっていないこと / no source lost much of its linked share",
     "review_backlog": "人の判断を待つ組がたまりすぎていないこと / the review queue can be worked through",
@@ -75,7 +77,10 @@ def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
     """Every check of `CHECKS` once, the worst source standing for all; ``before``: the metrics of the former run."""
     children = metrics.get(("children", ""), 0.0)
     records = sum(value for (metric, _), value in metrics.items() if metric == "records")
-    few = max(_FEW, _FEW_SHARE * children)
+    many = max(ODD_FEW, ODD_SHARE * children)
+
+    def isolated(*reasons: str) -> float:
+        return sum(metrics.get((f"isolated_{reason}", ""), 0.0) for reason in reasons)
 
     def graded(check: str, found: float, critical: float, source: str = "") -> Finding:
         outcome = CRITICAL if found > critical else WARNING if found > 0 else PASSED
@@ -96,14 +101,24 @@ def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
     ) if before else (0.0, "")  # fmt: skip
     known = metrics.get(("ids_known_before", ""), 0.0)
     return [
-        graded("two_resident_numbers", metrics.get(("clusters_with_two_numbers_unexplained", ""), 0.0), 0),
-        graded("two_birth_years", metrics.get(("clusters_with_two_birth_years_unexplained", ""), 0.0), 0),
+        graded(
+            "two_resident_numbers",
+            metrics.get(("clusters_with_two_numbers_unexplained", ""), 0.0)
+            + isolated("two_register_records", "two_numbers"),
+            many,
+        ),
+        graded(
+            "two_birth_years",
+            metrics.get(("clusters_with_two_birth_years_unexplained", ""), 0.0) + isolated("two_birth_years"),
+            many,
+        ),
         warned(
             "birth_year_slips",
             metrics.get(("clusters_with_birth_year_slip", ""), 0.0),
             max(_FEW, BIRTH_SLIP_SHARE * children),
         ),
-        graded("second_record", second[0], few, second[1]),
+        graded("second_record", second[0] + isolated("two_records_of_one_source"), many, second[1]),
+        warned("names_or_sexes", isolated("two_sexes", "twins_known"), 0),
         warned("largest_cluster", metrics.get(("largest_cluster", ""), 0.0), LARGEST_CLUSTER),
         warned("linked_share", lost[0], SHARE_LOST, lost[1]),
         warned("review_backlog", metrics.get(("review_queue", ""), 0.0), max(5.0, BACKLOG_SHARE * records)),
@@ -170,7 +185,7 @@ def trend(con: duckdb.DuckDBPyConnection) -> str:
         key
         for key in sorted(found)
         if key[0] in {"children", "review_queue", "ids_changed", "largest_cluster", "share_linked"}
-        or key[0].startswith(("share_with", "records_", "clusters_with"))
+        or key[0].startswith(("share_with", "records_", "clusters_with", "isolated_"))
     ]
     lines = [
         f"| 指標 | 資料 | 推移（{runs[0][1]}–{runs[-1][1]}、{len(runs)}回） | 前回 | 今回 |",

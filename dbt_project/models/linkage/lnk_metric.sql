@@ -44,12 +44,36 @@ per_child as (
     group by records.child_id
 ),
 
+-- days that linking takes for placeholders, and so does not compare (kodomo_platform.linkage.preparation)
+dates_of_source as (
+    select
+        lnk_identity.source,
+        lnk_identity.birth_date,
+        count(*) as size,
+        sum(count(*)) over (partition by lnk_identity.source) as total
+    from {{ ref('lnk_identity') }} as lnk_identity
+    where lnk_identity.birth_date is not null
+    group by lnk_identity.source, lnk_identity.birth_date
+),
+
+placeholder_dates as (
+    select
+        dates_of_source.source,
+        dates_of_source.birth_date
+    from dates_of_source
+    where
+        (dates_of_source.size > 20 and dates_of_source.size > dates_of_source.total * 0.05)
+        or dates_of_source.birth_date <= date '1900-01-01'
+),
+
 birth_dates as (
     select distinct
         records.child_id,
         records.birth_date
     from records
-    where records.birth_date is not null
+    left join placeholder_dates
+        on records.source = placeholder_dates.source and records.birth_date = placeholder_dates.birth_date
+    where records.birth_date is not null and placeholder_dates.source is null
 ),
 
 -- of two birth years the one may be a slip of the pen: a date of the child's from which every other is as near as the
@@ -230,6 +254,15 @@ final as (
         '',
         (count(*) filter (where lnk_edge.outcome = 'review'))::double
     from {{ ref('lnk_edge') }} as lnk_edge
+    union all
+    -- links that joined what contradicts itself: taken apart and asked about
+    select
+        lnk_edge.why,
+        '',
+        count(*)::double
+    from {{ ref('lnk_edge') }} as lnk_edge
+    where lnk_edge.outcome = 'review' and lnk_edge.why like 'isolated_%'
+    group by lnk_edge.why
     union all
     select
         'ids_known_before',

@@ -141,6 +141,13 @@ household as (
     group by child_id
 ),
 
+question as (
+    select
+        child_id,
+        question
+    from {{ ref('lnk_question') }}
+),
+
 final as (
     select
         m.child_id,
@@ -163,12 +170,14 @@ final as (
         case when m.has_register then m.is_registered end as is_resident,
         s.sources,
         e.last_seen_on,
+        q.question as linkage_question,
         r.as_of_date
     from merged as m
     cross join {{ source('cfg', 'run') }} as r
     left join household as h on m.child_id = h.child_id
     left join sources as s on m.child_id = s.child_id
     left join last_seen as e on m.child_id = e.child_id
+    left join question as q on m.child_id = q.child_id
 )
 
 select
@@ -192,6 +201,7 @@ select
     is_resident,
     sources,
     last_seen_on,
+    linkage_question,
     as_of_date
 from final
 order by child_id
