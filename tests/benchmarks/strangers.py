@@ -367,7 +367,7 @@ def write_records(folder: Path, people: int, *, seed: int, factor: float) -> Pat
                     _write_address(home.address, REGISTER, random), "", "", "male" if is_male else "female",
                     date(1985, 1 + home.number % 12, 1 + home.number % 28), "head" if is_male else "spouse",
                 ))  # fmt: skip
-    _stage(folder, rows, truth)
+    stage(folder, rows, truth)
     return folder
 
 
@@ -396,7 +396,7 @@ _RAW = (
 )  # fmt: skip
 
 
-def _stage(folder: Path, rows: list[tuple[Any, ...]], truth: list[tuple[str, str, str, str]]) -> None:
+def stage(folder: Path, rows: list[tuple[Any, ...]], truth: list[tuple[str, str, str, str]]) -> None:
     con = duckdb.connect()
     register(con)
     columns = list(zip(*rows, strict=True))
