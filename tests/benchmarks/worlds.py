@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905  # lists of names are read more easily as one text
 """A family of invented towns for linkage: everything that a generator usually fixes is drawn anew per seed.
 
 One generator is learnt by heart sooner or later, by a person who mends what it shows as by a model. Here a seed draws the
