@@ -142,9 +142,15 @@ def plain(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
         ],
     )
     linker = Linker(table, settings, log_level=None)
-    linker.training.estimate_probability_two_random_records_match([block_on("kana_match", "birth_date")], recall=0.8)
+    # a town without any reading is trained on the names as they are written
+    (kana,) = con.execute("select count(kana_match) from plain_input").fetchone() or (0,)
+    names = block_on("kana_match") if kana > 1000 else block_on("given_match", "surname_match")
+    sure = (
+        block_on("kana_match", "birth_date") if kana > 1000 else block_on("given_match", "surname_match", "birth_date")
+    )
+    linker.training.estimate_probability_two_random_records_match([sure], recall=0.8)
     linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
-    for rule in (block_on("birth_date"), block_on("kana_match")):
+    for rule in (block_on("birth_date"), names):
         linker.training.estimate_parameters_using_expectation_maximisation(rule, record_sample_proportion=1.0)
     edges = linker.inference.predict(threshold_match_probability=0.5)
     clusters = linker.clustering.cluster_using_single_best_links(
