@@ -60,7 +60,7 @@
 
 {#-
     An uncertain day: value (only if the day is known), status, raw text, precision, earliest, latest.
-    `present` here means that the text bounds the day; 不詳 bounds nothing and is blank, not unreadable.
+    `present` here means that the text bounds the day; 不詳 bounds nothing and is blank, not unreadable, and so is a zero.
 -#}
 {% macro uncertain_item(item) -%}
     cleansed.{{ item }}.value as {{ item }},
@@ -68,7 +68,7 @@
         item_status(
             item,
             'cleansed.' ~ item ~ '.earliest is null',
-            'cleansed.' ~ item ~ "__raw is not null and cleansed." ~ item ~ ".note is distinct from 'unknown'"
+            'cleansed.' ~ item ~ "__raw is not null and cleansed." ~ item ~ ".note is distinct from 'unknown' and cleansed." ~ item ~ ".note is distinct from 'blank'"
         )
     }},
     cleansed.{{ item }}__raw,

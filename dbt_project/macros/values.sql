@@ -68,17 +68,31 @@
 {%- endmacro %}
 
 
+{#-
+    Whether a date was given. Excel's zero date, 0000-00-00 and a form's empty 年 月 日 are blanks, no unreadable dates;
+    nothing without a zero or with another digit can be one.
+-#}
+{% macro date_given(item) -%}
+    case
+        when current_rows.{{ item }} is null then false
+        when regexp_matches(current_rows.{{ item }}, '[1-9１-９]')
+            and not regexp_matches(current_rows.{{ item }}, '1900|1899|33|１９００|１８９９|３３') then true
+        else not kodomo_blank_date(current_rows.{{ item }})
+    end as {{ item }}__given
+{%- endmacro %}
+
+
 {#- A day. A text that names only a month or a year is unreadable here: no day is invented. -#}
 {% macro staged_date(item) -%}
     kodomo_date(current_rows.{{ item }}, rules.{{ item }}.date_style, rules.{{ item }}.era_codes) as {{ item }},
-    {{ given(item) }}
+    {{ date_given(item) }}
 {%- endmacro %}
 
 
 {#- A month, as its first day. -#}
 {% macro staged_month(item) -%}
     kodomo_month(current_rows.{{ item }}, rules.{{ item }}.date_style, rules.{{ item }}.era_codes) as {{ item }},
-    {{ given(item) }}
+    {{ date_given(item) }}
 {%- endmacro %}
 
 

@@ -69,6 +69,7 @@ def _address(text: str) -> tuple[Any, ...]:
 _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, pa.DataType]] = {
     "kodomo_date": (_date, 2, _DATE),
     "kodomo_month": (dates.read_month, 2, _DATE),
+    "kodomo_blank_date": (dates.says_nothing, 0, pa.bool_()),
     "kodomo_uncertain_date": (_uncertain_date, 2, UNCERTAIN_DATE),
     "kodomo_name": (_name, 0, NAME),
     "kodomo_kana": (_kana, 0, KANA),
@@ -86,6 +87,7 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
     """Make every ``kodomo_*`` function known to ``con`` and its cursors. Calling twice does no harm.
 
     ``kodomo_date(text, style, era_codes) -> DATE``, ``kodomo_month(…) -> DATE`` (first day),
+    ``kodomo_blank_date(text) -> BOOLEAN`` (Excel's zero, 0000-00-00, an empty form: nothing was given),
     ``kodomo_uncertain_date(…) -> STRUCT(value, precision, earliest, latest, note)``,
     ``kodomo_name(text) -> STRUCT(match, surname, given, has_gaiji)``,
     ``kodomo_kana(text) -> STRUCT(match, surname, given)``,
