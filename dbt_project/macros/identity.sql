@@ -27,7 +27,7 @@
     cast(null as varchar) as phone_match,
     {%- endif %}
     {% if 'postal_code' in items -%}
-    regexp_extract(replace({{ narrowed('current_rows.postal_code') }}, '-', ''), '^〒?([0-9]{7})$', 1) as postal_code,
+    kodomo_postal(current_rows.postal_code) as postal_code,
     {%- else -%}
     cast(null as varchar) as postal_code,
     {%- endif %}
@@ -55,7 +55,7 @@
     cleansed.resident_number,
     kodomo_check_digit(cleansed.resident_number) as resident_number_check,
     cleansed.household_number,
-    nullif(cleansed.postal_code, '') as postal_code,
+    cleansed.postal_code,
     cleansed.address,
     cleansed.address__form.match as address_match,
     cleansed.address__form.town as address_town,

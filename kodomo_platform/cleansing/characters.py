@@ -14,14 +14,34 @@ from pathlib import Path
 GETA = "〓"
 """Stands for a character that nobody can read (gaiji): a wildcard when names are compared."""
 
-_GAIJI = re.compile(r"〓\{[0-9A-Fa-f]{4,6}\}")
-_ODD = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u200b-\u200d\u2060\ufeff\u00ad\u309b\u309c]")
-_REPEATED = re.compile(r"([^々〻])[々〻]")
+HYPHENS = "‐‑‒–—―−ー~〜∼─━╴╶╸╺˗⁃⎯⏤⁓゠➖⸺⸻〰᠆\u00ad-"
+"""What is typed, pasted or converted where a hyphen belongs; the ASCII hyphen last, so that it can close a class of a
+regular expression. Vertical, small and full-width forms become one of these in NFKC."""
 
-# dropped: variation selectors, zero-width marks; joined: separate voiced and semi-voiced marks
+_GAIJI = re.compile(r"〓\{(?:U\+)?[0-9A-Fa-f]{4,6}\}")
+_ODD = re.compile(
+    "[\ufe00-\ufe0f\U000e0100-\U000e01ef\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\u309b\u309c"
+    "\u115f\u1160\u2800\u3164\uffa0\u2e80-\u2ef3\x00-\x08\x0e-\x1f\x7f]"
+)
+_REPEATED = re.compile(r"([^々〻])[々〻]")
+_SOFT_HYPHEN = re.compile(r"(?<=[0-9０-９])\u00ad(?=[0-9０-９])")
+
+# CJK radicals that systems write for the kanji (from U+2E81 on; a dot: none). NFKC knows the Kangxi radicals alone.
+# Source: EquivalentUnifiedIdeograph.txt of the Unicode Character Database; the simplified ones by their Japanese kanji.
+_RADICALS = (
+    "厂乛乚乙亻冂几刀刂卜㔾小小兀尣尢.巳幺彑彐忄心扌攵.旡日月歺母民氵氺灬爫爫丬牛犭王疋目示礻竹糹纟罓罒网网网羊羊羊耂肀"
+    "聿肉臼艹艹艹虎衤覀西見角角讠貝足車辶辶辶邑钅長長長門阜阜雨青韋頁風飛食食飠饣首馬骨鬼魚鳥鹵麦黄黽斉斉歯歯竜竜亀亀亀"
+)
+
+
+# dropped: variation selectors, zero-width and direction marks, control characters; blank: fillers that show nothing;
+# joined: separate voiced and semi-voiced marks; a radical becomes its kanji
 _BEFORE_NFKC: dict[int, str | None] = {
-    **dict.fromkeys([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]),
-    **dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD]),
+    **dict.fromkeys([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), *range(0x180B, 0x180F)]),
+    **dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF, 0x00AD]),
+    **dict.fromkeys([*range(0x09), *range(0x0E, 0x20), 0x7F]),
+    **dict.fromkeys([0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0], " "),
+    **{code: kanji for code, kanji in enumerate(_RADICALS, 0x2E81) if kanji != "."},
     0x309B: "\u3099",
     0x309C: "\u309a",
 }
@@ -55,12 +75,17 @@ def near_map() -> dict[str, str]:
 
 
 def in_one_width(text: str) -> str:
-    """NFKC without variation selectors, voiced marks joined, gaiji codes dropped (the geta stays), trimmed."""
-    if text.isascii():
+    """NFKC without variation selectors, voiced marks joined, gaiji codes dropped (the geta stays), trimmed.
+
+    A soft hyphen between digits is a hyphen; elsewhere it shows nothing and goes.
+    """
+    if text.isascii() and text.isprintable():
         return text.strip()
     if GETA in text:
         text = _GAIJI.sub(GETA, text)
     if _ODD.search(text):
+        if "\u00ad" in text:
+            text = _SOFT_HYPHEN.sub("-", text)
         text = text.translate(_BEFORE_NFKC)
     return unicodedata.normalize("NFKC", text).strip()
 

@@ -38,7 +38,7 @@ _SQL_TYPES = {_TEXT: "VARCHAR", _DATE: "DATE", pa.bool_(): "BOOLEAN", _INT: "BIG
 def _sql_type(kind: pa.DataType) -> str:
     if isinstance(kind, pa.StructType):
         return "STRUCT(" + ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in kind) + ")"
-    return _SQL_TYPES[kind]
+    return _sql_type(kind.value_type) + "[]" if isinstance(kind, pa.ListType) else _SQL_TYPES[kind]
 
 
 def _uncertain_date(text: str, style: str | None = None, era_codes: str | None = None) -> tuple[Any, ...]:
@@ -65,6 +65,10 @@ def _address(text: str) -> tuple[Any, ...]:
     return form.match, form.town, form.block, form.building, form.room
 
 
+def _phones(text: str) -> list[str]:
+    return list(numbers.match_phones(text))
+
+
 # name → (function of one text and constants, number of constants, result)
 _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, pa.DataType]] = {
     "kodomo_date": (_date, 2, _DATE),
@@ -75,6 +79,8 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, pa.DataType]] = {
     "kodomo_kana": (_kana, 0, KANA),
     "kodomo_address": (_address, 0, ADDRESS),
     "kodomo_phone": (numbers.match_phone, 0, _TEXT),
+    "kodomo_phones": (_phones, 0, pa.list_(_TEXT)),
+    "kodomo_postal": (numbers.match_postal, 0, _TEXT),
     "kodomo_int": (numbers.read_int, 0, _INT),
     "kodomo_decimal": (numbers.read_decimal, 0, _DOUBLE),
     "kodomo_number": (numbers.normalise_number, 0, _TEXT),
@@ -92,7 +98,7 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
     ``kodomo_name(text) -> STRUCT(match, surname, given, has_gaiji)``,
     ``kodomo_kana(text) -> STRUCT(match, surname, given)``,
     ``kodomo_address(text) -> STRUCT(match, town, block, building, room)``,
-    ``kodomo_phone(text)``, ``kodomo_number(text)``, ``kodomo_check_digit(text) -> BOOLEAN``,
+    ``kodomo_phone(text)``, ``kodomo_phones(text) -> VARCHAR[]``, ``kodomo_postal(text)``, ``kodomo_number(text)``, ``kodomo_check_digit(text) -> BOOLEAN``,
     ``kodomo_int(text) -> BIGINT``, ``kodomo_decimal(text) -> DOUBLE``. NULL gives NULL.
     """
     # DuckDB's stubs want its enumerations where its documentation gives names
