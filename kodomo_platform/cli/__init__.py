@@ -40,6 +40,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "quality": ("quality", "Quality reports, differences between runs, correction sheets."),
     "model": ("model", "Review, approve, reject and retire models; bench a table."),
     "scores": ("scores", "Show and compare score versions."),
+    "audit": ("audit", "Read the audit log and prove that nothing in it was changed."),
     "ui": ("ui", "Start Dagster's webserver and daemon and MLflow's server together."),
 }
 

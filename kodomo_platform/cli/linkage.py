@@ -53,8 +53,7 @@ def undo(
     apply_home(home)
     from kodomo_platform import operations
 
-    done = operations.undo_merge(event, dt.date.today(), by, reason)
-    operations.audit(by, "linkage undo", done.other_child_id, reason)
+    done = operations.undo_merge(event, dt.date.today(), operations.Act(by, reason, "linkage"))
     typer.echo(say(f"{done.other_child_id} has its {len(done.records)} records back; run the linkage to follow."))
 
 

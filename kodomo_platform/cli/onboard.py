@@ -23,10 +23,11 @@ def onboard(
     from kodomo_platform.settings import get_settings
 
     municipality = add(file)
-    from kodomo_platform.operations import register_municipality
+    from kodomo_platform.operations import by_pipeline, register_municipality
     from kodomo_platform.orchestration.runs import add_partition
 
-    register_municipality(municipality.code, municipality.name_ja, municipality.name_en)
+    act = by_pipeline(f"onboarded from {file.name}", purpose="onboarding")
+    register_municipality(municipality.code, municipality.name_ja, act, name_en=municipality.name_en)
     add_partition(municipality.code)
     target = get_settings().municipalities_dir / f"{municipality.code}.yaml"
     if as_json:

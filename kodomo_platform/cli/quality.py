@@ -323,7 +323,10 @@ def decide(
     town = load_municipality(municipality)
     made = record(town, item, theme, include, reason, by)
     operations.audit(
-        by, f"absence {'include' if include else 'exclude'}", f"{theme} {item}", reason, municipality=municipality
+        operations.Act(by, reason, "quality"),
+        f"absence {'include' if include else 'exclude'}",
+        f"{theme} {item}",
+        municipality=municipality,
     )
     if get_settings().warehouse(municipality).exists():
         con = _open(municipality, read_only=False)

@@ -105,8 +105,7 @@ def decide(
 
     with warehouse(municipality, read_only=True) as con:
         pair = find(con, municipality, pair_id)
-    operations.review_decide(municipality, pair.left, pair.right, decision, by, reason)
-    operations.audit(by, f"review {decision}", pair_id, reason, municipality=municipality)
+    operations.review_decide(municipality, pair.left, pair.right, decision, operations.Act(by, reason, "linkage"))
     typer.echo(say(f"{pair_id}: {decision}. It takes effect at the next run."))
 
 
@@ -116,8 +115,7 @@ def revoke(pair_id: str, municipality: Code, by: By, reason: Reason, home: Home 
     apply_home(home)
     from kodomo_platform import operations
 
-    operations.review_revoke(municipality, pair_id, by, reason)
-    operations.audit(by, "review revoke", pair_id, reason, municipality=municipality)
+    operations.review_revoke(municipality, pair_id, operations.Act(by, reason, "linkage"))
     typer.echo(say(f"{pair_id}: decision taken back."))
 
 

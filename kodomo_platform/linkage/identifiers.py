@@ -400,7 +400,8 @@ def save_ids(con: duckdb.DuckDBPyConnection, code: str, as_of: date, run_id: str
                 actor=", ".join(people) or "linkage",
             )
         )
-    return operations.save_child_ids(code, as_of, run_id, children, records, events)
+    act = operations.by_pipeline("records linked", run_id, purpose="linkage")
+    return operations.save_child_ids(code, as_of, act, children, records, events)
 
 
 def _deciders(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], set[str]]:

@@ -207,8 +207,9 @@ def approve(code: str, version: str | None = None, *, by: str, reason: str) -> A
             expected=f"SHA-256 {row.artifact_sha256}",
             action="restore the file from MLflow, or train again",
         )
+    act = operations.Act(by, reason, "model approval")
     approval = operations.approve_model(
-        code, THEME, registered_name(code), row.version, row.run_id, row.artifact_sha256, by, reason
+        code, THEME, registered_name(code), row.version, row.run_id, row.artifact_sha256, act
     )
     follow(registered_name(code), "champion", row.version)
     return approval
@@ -219,8 +220,9 @@ def reject(code: str, version: str | None = None, *, by: str, reason: str) -> Ap
     from kodomo_platform import operations
 
     row = _find(code, version)
+    act = operations.Act(by, reason, "model approval")
     return operations.reject_model(
-        code, THEME, registered_name(code), row.version, row.run_id, row.artifact_sha256, by, reason
+        code, THEME, registered_name(code), row.version, row.run_id, row.artifact_sha256, act
     )
 
 
@@ -228,7 +230,7 @@ def retire(code: str, *, by: str, reason: str) -> Approval:
     """Take the approved version out of use: the shipped model links from the next run on."""
     from kodomo_platform import operations
 
-    approval = operations.retire_model(code, THEME, by, reason)
+    approval = operations.retire_model(code, THEME, operations.Act(by, reason, "model approval"))
     follow(registered_name(code), "champion", None)
     return approval
 

@@ -300,6 +300,10 @@ def read_design(code: str, path: Path) -> dict[str, Any]:
     return found
 
 
+class _SheetRefusedError(Exception):
+    """Takes back what a sheet has written so far."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a person wrote into one row of a sheet; ``decision`` is empty while the row is open."""
@@ -317,8 +321,8 @@ def import_sheet(code: str, path: Path) -> ImportReport:
     """Take the decisions of a returned sheet over, all or none.
 
     A sheet of another municipality or installation, a row that was altered, a decision without name or reason, a word
-    that is no decision: the whole sheet is refused and every fault named by its row. Importing a sheet twice changes
-    nothing; a decision that contradicts a standing one is reported and left out.
+    that is no decision: the whole sheet is refused and every fault named by its row. So it is where a decision
+    contradicts a standing one: nothing is taken, and ``refused`` names the rows. Importing a sheet twice changes nothing.
     """
     from kodomo_platform import operations
     from kodomo_platform.errors import OperationsError
@@ -326,18 +330,25 @@ def import_sheet(code: str, path: Path) -> ImportReport:
     answers = read_answers(code, path)
     report = ImportReport(open=sum(not answer.decision for answer in answers))
     standing = {decision.pair_id: decision.decision for decision in operations.review_decisions(code)}
-    for answer in answers:
-        if not answer.decision:
-            continue
-        if standing.get(answer.pair_id) == answer.decision:
-            report.already += 1
-            continue
-        try:
-            operations.review_decide(code, answer.left, answer.right, answer.decision, answer.by, answer.reason)
-        except OperationsError as error:
-            report.refused.append(f"row {answer.row}: {error.what}")
-            continue
-        report.taken += 1
+    try:
+        with operations.transaction():
+            for answer in answers:
+                if not answer.decision:
+                    continue
+                if standing.get(answer.pair_id) == answer.decision:
+                    report.already += 1
+                    continue
+                try:
+                    act = operations.Act(answer.by, answer.reason, "linkage")
+                    operations.review_decide(code, answer.left, answer.right, answer.decision, act)
+                except OperationsError as error:
+                    report.refused.append(f"row {answer.row}: {error.what}")
+                    continue
+                report.taken += 1
+            if report.refused:
+                raise _SheetRefusedError
+    except _SheetRefusedError:
+        report.taken = 0
     return report
 
 

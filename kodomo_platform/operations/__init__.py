@@ -9,6 +9,7 @@ What can be rebuilt from landing files (raw rows, features, scores) does not bel
 
 from __future__ import annotations
 
+from kodomo_platform.operations.acts import Act, by_pipeline
 from kodomo_platform.operations.approvals import (
     Approval,
     approve_model,
@@ -17,6 +18,17 @@ from kodomo_platform.operations.approvals import (
     reject_model,
     retire_model,
 )
+from kodomo_platform.operations.auditing import (
+    AuditEntry,
+    AuditFault,
+    AuditHead,
+    AuditVerdict,
+    audit,
+    audit_log,
+    erase_person,
+)
+from kodomo_platform.operations.auditing import head as audit_head
+from kodomo_platform.operations.auditing import verify as audit_verify
 from kodomo_platform.operations.children import (
     ChildEvent,
     ChildHistory,
@@ -33,14 +45,11 @@ from kodomo_platform.operations.children import (
     save_child_ids,
     undo_merge,
 )
-from kodomo_platform.operations.database import close, migrate
+from kodomo_platform.operations.database import close, exists, migrate, transaction
 from kodomo_platform.operations.ledger import (
-    AuditEntry,
     Load,
     Publication,
     RegisteredMunicipality,
-    audit,
-    audit_log,
     loads,
     publications,
     record_load,
@@ -58,8 +67,12 @@ from kodomo_platform.operations.reviews import (
 )
 
 __all__ = [
+    "Act",
     "Approval",
     "AuditEntry",
+    "AuditFault",
+    "AuditHead",
+    "AuditVerdict",
     "ChildEvent",
     "ChildHistory",
     "ChildRecord",
@@ -74,9 +87,14 @@ __all__ = [
     "approve_model",
     "approved_model",
     "audit",
+    "audit_head",
     "audit_log",
+    "audit_verify",
+    "by_pipeline",
     "child_history",
     "close",
+    "erase_person",
+    "exists",
     "former_child_ids",
     "id_state",
     "installation_secret",
@@ -97,5 +115,6 @@ __all__ = [
     "review_history",
     "review_revoke",
     "save_child_ids",
+    "transaction",
     "undo_merge",
 ]

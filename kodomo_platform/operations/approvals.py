@@ -12,6 +12,8 @@ from typing import Any
 
 from kodomo_platform.errors import OperationsError
 from kodomo_platform.operations import database
+from kodomo_platform.operations.acts import Act
+from kodomo_platform.operations.auditing import append
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Approval:
 def _approval(row: Any) -> Approval:
     return Approval(
         id=row.pk,
-        municipality=row.municipality,
+        municipality=row.municipality_id,
         theme=row.theme,
         model_name=row.model_name,
         version=row.version,
@@ -51,14 +53,6 @@ def _approval(row: Any) -> Approval:
         ended_by=row.ended_by,
         ended_reason=row.ended_reason,
     )
-
-
-def require_signature(by: str, reason: str) -> None:
-    """Refuse a decision without a name and a reason."""
-    if not by.strip():
-        raise OperationsError("a decision needs the name of who decides", action="give the name (--by)")
-    if not reason.strip():
-        raise OperationsError("a decision needs a reason", action="give the reason in words (--reason)")
 
 
 def _current(code: str, theme: str) -> Any:
@@ -81,8 +75,7 @@ def approve_model(
     version: str,
     run_id: str,
     artifact_sha256: str,
-    by: str,
-    reason: str,
+    act: Act,
     *,
     replaces: int | None = None,
 ) -> Approval:
@@ -93,9 +86,8 @@ def approve_model(
             is current when the call begins.
 
     Raises:
-        OperationsError: no name or reason; this version is approved already; or another approval came in between.
+        OperationsError: this version is approved already, or another approval came in between.
     """
-    require_signature(by, reason)
     database.ready()
     from django.db import IntegrityError
     from django.utils import timezone
@@ -126,20 +118,22 @@ def approve_model(
                     )
                 current.status = "retired"
                 current.ended_at = timezone.now()
-                current.ended_by = by
+                current.ended_by = act.actor
                 current.ended_reason = f"replaced by version {version}"
                 current.save()
+            database.municipality_row(code)
             row = models.Approval.objects.create(
-                municipality=code,
+                municipality_id=code,
                 theme=theme,
                 model_name=model_name,
                 version=str(version),
                 mlflow_run_id=run_id,
                 artifact_sha256=artifact_sha256,
                 status="approved",
-                decided_by=by,
-                reason=reason,
+                decided_by=act.actor,
+                reason=act.reason,
             )
+            append(act, "model approve", f"{theme} version {version}", municipality=code, detail=artifact_sha256)
     except OperationsError as error:
         if isinstance(error.__cause__, IntegrityError):
             raise overtaken from error
@@ -148,10 +142,9 @@ def approve_model(
 
 
 def reject_model(
-    code: str, theme: str, model_name: str, version: str, run_id: str, artifact_sha256: str, by: str, reason: str
+    code: str, theme: str, model_name: str, version: str, run_id: str, artifact_sha256: str, act: Act
 ) -> Approval:
     """Record that one version was looked at and refused. A version that is approved must be retired instead."""
-    require_signature(by, reason)
     with database.transaction():
         from kodomo_platform.operations import models
 
@@ -161,23 +154,24 @@ def reject_model(
                 "this model version is approved; it can be retired, not rejected",
                 where=f"municipality {code}, theme {theme}",
             )
+        database.municipality_row(code)
         row = models.Approval.objects.create(
-            municipality=code,
+            municipality_id=code,
             theme=theme,
             model_name=model_name,
             version=str(version),
             mlflow_run_id=run_id,
             artifact_sha256=artifact_sha256,
             status="rejected",
-            decided_by=by,
-            reason=reason,
+            decided_by=act.actor,
+            reason=act.reason,
         )
+        append(act, "model reject", f"{theme} version {version}", municipality=code, detail=artifact_sha256)
     return _approval(row)
 
 
-def retire_model(code: str, theme: str, by: str, reason: str) -> Approval:
+def retire_model(code: str, theme: str, act: Act) -> Approval:
     """Take the approved version out of use; from then on the theme scores by criteria alone."""
-    require_signature(by, reason)
     with database.transaction():
         from django.utils import timezone
 
@@ -192,9 +186,10 @@ def retire_model(code: str, theme: str, by: str, reason: str) -> Approval:
             raise OperationsError("there is no approved model to retire", where=f"municipality {code}, theme {theme}")
         row.status = "retired"
         row.ended_at = timezone.now()
-        row.ended_by = by
-        row.ended_reason = reason
+        row.ended_by = act.actor
+        row.ended_reason = act.reason
         row.save()
+        append(act, "model retire", f"{theme} version {row.version}", municipality=code, detail=row.artifact_sha256)
     return _approval(row)
 
 

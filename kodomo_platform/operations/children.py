@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.errors import OperationsError
 from kodomo_platform.operations import database
-from kodomo_platform.operations.approvals import require_signature
+from kodomo_platform.operations.acts import Act, by_pipeline
+from kodomo_platform.operations.auditing import append
 
 if TYPE_CHECKING:
     import pyarrow
@@ -108,7 +109,9 @@ def installation_secret() -> str:
     row = models.Installation.objects.filter(pk=1).first()
     if row is None:
         with database.transaction():
-            row, _ = models.Installation.objects.get_or_create(pk=1, defaults={"secret": secrets.token_hex(32)})
+            row, created = models.Installation.objects.get_or_create(pk=1, defaults={"secret": secrets.token_hex(32)})
+            if created:
+                append(by_pipeline("first use of this installation"), "installation secret made", "installation")
     return str(row.secret)
 
 
@@ -169,7 +172,7 @@ def former_child_ids(code: str) -> list[tuple[str, str, str, int]]:
 def save_child_ids(
     code: str,
     as_of: date,
-    run_id: str,
+    act: Act,
     children: Sequence[NewChild],
     records: Iterable[tuple[str, str, str]],
     events: Sequence[NewEvent],
@@ -187,7 +190,7 @@ def save_child_ids(
     from kodomo_platform.operations import models
 
     with database.transaction():
-        models.Municipality.objects.get_or_create(code=code, defaults={"name_ja": code})
+        database.municipality_row(code)
         municipality = models.Municipality.objects.select_for_update().get(pk=code)
         existing = dict(
             models.Child.objects.filter(municipality=code, number__gt=0).values_list("number", "child_id")
@@ -204,7 +207,11 @@ def save_child_ids(
         models.Child.objects.bulk_create(
             [
                 models.Child(
-                    child_id=child.child_id, municipality=code, number=child.number, created_on=as_of, run_id=run_id
+                    child_id=child.child_id,
+                    municipality_id=code,
+                    number=child.number,
+                    created_on=as_of,
+                    run_id=act.run_id,
                 )
                 for child in new_children
             ],
@@ -243,11 +250,11 @@ def save_child_ids(
         counted: dict[str, int] = {}
         for event in events:
             _, created = models.ChildEvent.objects.get_or_create(
-                municipality=code,
+                municipality_id=code,
                 kind=event.kind,
                 child_id=event.child_id,
-                other_child_id=event.other_child_id,
-                run_id=run_id,
+                other_child_id=event.other_child_id or None,
+                run_id=act.run_id,
                 undone_by=None,
                 defaults={
                     "happened_on": as_of,
@@ -260,12 +267,25 @@ def save_child_ids(
                 continue
             counted[event.kind] = counted.get(event.kind, 0) + 1
             if event.kind == "merged":
-                models.Child.objects.filter(pk=event.other_child_id).update(status="merged", merged_into=event.child_id)
+                models.Child.objects.filter(pk=event.other_child_id).update(
+                    status="merged", merged_into_id=event.child_id
+                )
             elif event.kind == "split":
-                models.Child.objects.filter(pk=event.other_child_id).update(status="active", merged_into="")
-        return SaveReport(
+                models.Child.objects.filter(pk=event.other_child_id).update(status="active", merged_into=None)
+        report = SaveReport(
             children_new=len(new_children), records_new=len(inserts), records_moved=len(moves), events=counted
         )
+        if report != SaveReport():
+            changes = ", ".join(f"{kind} {count}" for kind, count in sorted(counted.items()))
+            counts = f"children {len(new_children)}, records {len(inserts)}, moved {len(moves)}"
+            append(
+                act,
+                "child ids saved",
+                str(as_of),
+                municipality=code,
+                detail=f"{counts}{', ' if changes else ''}{changes}",
+            )
+        return report
 
 
 def _event(row: Any) -> ChildEvent:
@@ -273,7 +293,7 @@ def _event(row: Any) -> ChildEvent:
         id=row.pk,
         kind=row.kind,
         child_id=row.child_id,
-        other_child_id=row.other_child_id,
+        other_child_id=row.other_child_id or "",
         happened_on=row.happened_on,
         reason=row.reason,
         actor=row.actor,
@@ -302,16 +322,16 @@ def child_history(child_id: str) -> ChildHistory:
     records = models.ChildRecord.objects.filter(child_id=child_id).order_by("source", "source_record_id")
     return ChildHistory(
         child_id=child.child_id,
-        municipality=child.municipality,
+        municipality=child.municipality_id,
         status=child.status,
-        merged_into=child.merged_into,
+        merged_into=child.merged_into_id or "",
         created_on=child.created_on,
         records=tuple(ChildRecord(row.source, row.source_record_id, row.since) for row in records),
         events=tuple(_event(row) for row in events),
     )
 
 
-def undo_merge(event_id: int, as_of: date, by: str, reason: str) -> ChildEvent:
+def undo_merge(event_id: int, as_of: date, act: Act) -> ChildEvent:
     """Take one merge back: the records that moved bear their former id again, and stay apart from now on.
 
     For every pair across the two groups a decision ``different`` is recorded, so that the next run does not merge them
@@ -320,7 +340,6 @@ def undo_merge(event_id: int, as_of: date, by: str, reason: str) -> ChildEvent:
     Raises:
         OperationsError: no such merge, or it was undone before.
     """
-    require_signature(by, reason)
     with database.transaction():
         from django.utils import timezone
 
@@ -338,17 +357,19 @@ def undo_merge(event_id: int, as_of: date, by: str, reason: str) -> ChildEvent:
         } - moved
         for source, record in sorted(moved):
             models.ChildRecord.objects.filter(
-                municipality=merge.municipality, source=source, source_record_id=record, child_id=merge.child_id
+                municipality_id=merge.municipality_id, source=source, source_record_id=record, child_id=merge.child_id
             ).update(child_id=merge.other_child_id, since=as_of)
-        models.Child.objects.filter(pk=merge.other_child_id).update(status="active", merged_into="")
+        models.Child.objects.filter(pk=merge.other_child_id).update(status="active", merged_into=None)
         for left in sorted(moved):
             for right in sorted(stayed):
                 first, second = sorted((left, right))
                 models.ReviewDecision.objects.filter(
-                    municipality=merge.municipality, pair_id=pair_id(left, right), revoked_at__isnull=True
-                ).exclude(decision="different").update(revoked_at=timezone.now(), revoked_by=by, revoke_reason=reason)
+                    municipality_id=merge.municipality_id, pair_id=pair_id(left, right), revoked_at__isnull=True
+                ).exclude(decision="different").update(
+                    revoked_at=timezone.now(), revoked_by=act.actor, revoke_reason=act.reason
+                )
                 models.ReviewDecision.objects.get_or_create(
-                    municipality=merge.municipality,
+                    municipality_id=merge.municipality_id,
                     pair_id=pair_id(left, right),
                     revoked_at=None,
                     defaults={
@@ -357,20 +378,28 @@ def undo_merge(event_id: int, as_of: date, by: str, reason: str) -> ChildEvent:
                         "right_source": second[0],
                         "right_record": second[1],
                         "decision": "different",
-                        "decided_by": by,
-                        "reason": f"merge {event_id} undone: {reason}",
+                        "decided_by": act.actor,
+                        "reason": f"merge {event_id} undone: {act.reason}",
                     },
                 )
         undo = models.ChildEvent.objects.create(
-            municipality=merge.municipality,
+            municipality_id=merge.municipality_id,
             child_id=merge.child_id,
             kind="merge_undone",
             other_child_id=merge.other_child_id,
             happened_on=as_of,
-            reason=reason,
-            actor=by,
+            reason=act.reason,
+            actor=act.actor,
             records=[list(record) for record in sorted(moved)],
         )
         merge.undone_by = undo
         merge.save()
+        append(
+            act,
+            "linkage undo",
+            f"merge {event_id}",
+            municipality=merge.municipality_id,
+            person=merge.other_child_id,
+            detail=f"records {len(moved)}",
+        )
     return _event(undo)

@@ -144,6 +144,19 @@ def migrate() -> list[str]:
         return applied
 
 
+def municipality_row(code: str) -> None:
+    """Make sure that rows about municipality ``code`` have something to refer to, in the caller's transaction."""
+    from kodomo_platform.operations import models
+
+    models.Municipality.objects.get_or_create(code=code, defaults={"name_ja": code})
+
+
+def exists() -> bool:
+    """Whether there is anything to read; asking a home that was never set up must not create a database there."""
+    url = get_settings().operations_url
+    return not url.startswith("sqlite") or Path(str(database_settings(url)["NAME"])).exists()
+
+
 def _targets(connection: Any) -> list[tuple[str, str]]:
     from django.db.migrations.loader import MigrationLoader
 

@@ -1,4 +1,4 @@
-"""Municipalities served, files loaded, snapshots published, and the audit log: plain records, no rules."""
+"""Municipalities served, files loaded, snapshots published: plain records, no rules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import date, datetime
 
 from kodomo_platform.errors import OperationsError
 from kodomo_platform.operations import database
+from kodomo_platform.operations.acts import Act
+from kodomo_platform.operations.auditing import append
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,7 @@ class Publication:
     published_at: datetime
 
 
-@dataclass(frozen=True)
-class AuditEntry:
-    """Who did what, to which subject, for which purpose."""
-
-    at: datetime
-    municipality: str
-    actor: str
-    action: str
-    subject: str
-    purpose: str
-
-
-def register_municipality(code: str, name_ja: str, name_en: str = "", file_sha256: str = "") -> None:
+def register_municipality(code: str, name_ja: str, act: Act, *, name_en: str = "", file_sha256: str = "") -> None:
     """Enter a municipality, or bring its names up to date."""
     with database.transaction():
         from kodomo_platform.operations import models
@@ -72,6 +62,7 @@ def register_municipality(code: str, name_ja: str, name_en: str = "", file_sha25
         models.Municipality.objects.update_or_create(
             code=code, defaults={"name_ja": name_ja, "name_en": name_en, "file_sha256": file_sha256}
         )
+        append(act, "municipality register", code, municipality=code)
 
 
 def registered_municipalities() -> list[RegisteredMunicipality]:
@@ -93,19 +84,20 @@ def record_load(
     extract_date: date,
     file_name: str,
     sha256: str,
+    act: Act,
     *,
     rows_in: int,
     rows_loaded: int,
     rows_rejected: int,
     status: str = "loaded",
-    run_id: str = "",
 ) -> None:
     """Record one file. The same file with the same outcome is recorded once, however often the step is retried."""
     with database.transaction():
         from kodomo_platform.operations import models
 
-        models.Load.objects.get_or_create(
-            municipality=code,
+        database.municipality_row(code)
+        _, created = models.Load.objects.get_or_create(
+            municipality_id=code,
             source=source,
             extract_date=extract_date,
             sha256=sha256,
@@ -115,9 +107,12 @@ def record_load(
                 "rows_in": rows_in,
                 "rows_loaded": rows_loaded,
                 "rows_rejected": rows_rejected,
-                "run_id": run_id,
+                "run_id": act.run_id,
             },
         )
+        if created:
+            counts = f"rows {rows_in}, loaded {rows_loaded}, rejected {rows_rejected}"
+            append(act, f"file {status}", f"{source} {sha256}", municipality=code, detail=counts)
 
 
 def loads(code: str, source: str | None = None) -> list[Load]:
@@ -130,7 +125,7 @@ def loads(code: str, source: str | None = None) -> list[Load]:
         rows = rows.filter(source=source)
     return [
         Load(
-            row.municipality,
+            row.municipality_id,
             row.source,
             row.extract_date,
             row.file_name,
@@ -152,22 +147,23 @@ def record_publication(
     version: str,
     path: str,
     manifest_sha256: str,
+    act: Act,
     *,
-    dagster_run_id: str = "",
     code_version: str = "",
 ) -> None:
     """Record a snapshot; recording the same version again is refused if its manifest differs."""
     with database.transaction():
         from kodomo_platform.operations import models
 
+        database.municipality_row(code)
         row, created = models.Publication.objects.get_or_create(
-            municipality=code,
+            municipality_id=code,
             as_of_date=as_of_date,
             version=version,
             defaults={
                 "path": path,
                 "manifest_sha256": manifest_sha256,
-                "dagster_run_id": dagster_run_id,
+                "dagster_run_id": act.run_id,
                 "code_version": code_version,
             },
         )
@@ -178,6 +174,8 @@ def record_publication(
                 expected="snapshots that never change",
                 action="publish under a new version",
             )
+        if created:
+            append(act, "publish", f"{as_of_date} {version}", municipality=code, detail=manifest_sha256)
 
 
 def publications(code: str) -> list[Publication]:
@@ -187,7 +185,7 @@ def publications(code: str) -> list[Publication]:
 
     return [
         Publication(
-            row.municipality,
+            row.municipality_id,
             row.as_of_date,
             row.version,
             row.path,
@@ -197,30 +195,4 @@ def publications(code: str) -> list[Publication]:
             row.published_at,
         )
         for row in models.Publication.objects.filter(municipality=code).order_by("-pk")
-    ]
-
-
-def audit(actor: str, action: str, subject: str, purpose: str, *, municipality: str = "") -> None:
-    """Add one entry to the audit log. ``subject`` is an id or a name of a thing, never a person's name."""
-    with database.transaction():
-        from kodomo_platform.operations import models
-
-        models.AuditEntry.objects.create(
-            actor=actor, action=action, subject=subject, purpose=purpose, municipality=municipality
-        )
-
-
-def audit_log(*, subject: str | None = None, municipality: str | None = None) -> list[AuditEntry]:
-    """The audit log, newest first."""
-    database.ready()
-    from kodomo_platform.operations import models
-
-    rows = models.AuditEntry.objects.all()
-    if subject is not None:
-        rows = rows.filter(subject=subject)
-    if municipality is not None:
-        rows = rows.filter(municipality=municipality)
-    return [
-        AuditEntry(row.at, row.municipality, row.actor, row.action, row.subject, row.purpose)
-        for row in rows.order_by("-pk")
     ]

@@ -6,8 +6,50 @@ child id), so the database belongs to the identity zone.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
+
+
+class LoadStatus(models.TextChoices):  # type: ignore[misc]
+    LOADED = "loaded"
+    REFUSED = "refused"
+
+
+class ChildStatus(models.TextChoices):  # type: ignore[misc]
+    ACTIVE = "active"
+    MERGED = "merged"
+
+
+class EventKind(models.TextChoices):  # type: ignore[misc]
+    MERGED = "merged"
+    SPLIT = "split"
+    CORRECTED = "corrected"
+    MERGE_UNDONE = "merge_undone"
+
+
+class Decision(models.TextChoices):  # type: ignore[misc]
+    SAME = "same"
+    DIFFERENT = "different"
+
+
+class ApprovalStatus(models.TextChoices):  # type: ignore[misc]
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    RETIRED = "retired"
+
+
+def _of(choices: Any, field: str, name: str) -> models.CheckConstraint:
+    """The database refuses a word that is not one of ``choices``, whoever writes it."""
+    return models.CheckConstraint(condition=Q(**{f"{field}__in": list(choices.values)}), name=name)
+
+
+def _municipality() -> models.ForeignKey:
+    # no index of its own: every table has one that begins with the municipality
+    return models.ForeignKey(
+        "Municipality", on_delete=models.PROTECT, db_column="municipality", db_index=False, related_name="+"
+    )
 
 
 class Installation(models.Model):  # type: ignore[misc]
@@ -37,7 +79,7 @@ class Municipality(models.Model):  # type: ignore[misc]
 class Load(models.Model):  # type: ignore[misc]
     """One source file that was taken in (or refused)."""
 
-    municipality = models.CharField(max_length=6)
+    municipality = _municipality()
     source = models.CharField(max_length=100)
     extract_date = models.DateField()
     file_name = models.CharField(max_length=300)
@@ -45,36 +87,42 @@ class Load(models.Model):  # type: ignore[misc]
     rows_in = models.BigIntegerField()
     rows_loaded = models.BigIntegerField()
     rows_rejected = models.BigIntegerField()
-    status = models.CharField(max_length=20, default="loaded")
+    status = models.CharField(max_length=20, choices=LoadStatus.choices, default=LoadStatus.LOADED)
     run_id = models.CharField(max_length=100, blank=True)
     loaded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         indexes = (models.Index(fields=["municipality", "source", "extract_date"], name="operations_load_source"),)
+        constraints = (_of(LoadStatus, "status", "operations_load_status"),)
 
 
 class Child(models.Model):  # type: ignore[misc]
     """An id that was given out. It is never deleted and never given to another child."""
 
     child_id = models.CharField(max_length=40, primary_key=True)
-    municipality = models.CharField(max_length=6)
+    municipality = _municipality()
     number = models.BigIntegerField()
-    status = models.CharField(max_length=10, default="active")  # active | merged
-    merged_into = models.CharField(max_length=40, blank=True)
+    status = models.CharField(max_length=10, choices=ChildStatus.choices, default=ChildStatus.ACTIVE)
+    merged_into = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, db_column="merged_into", related_name="merged"
+    )
     created_on = models.DateField()
     run_id = models.CharField(max_length=100, blank=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["municipality", "number"], name="operations_child_number"),)
+        constraints = (
+            models.UniqueConstraint(fields=["municipality", "number"], name="operations_child_number"),
+            _of(ChildStatus, "status", "operations_child_status"),
+        )
 
 
 class ChildRecord(models.Model):  # type: ignore[misc]
     """Which child a record of an identity source belongs to, now."""
 
-    municipality = models.CharField(max_length=6)
+    municipality = _municipality()
     source = models.CharField(max_length=100)
     source_record_id = models.CharField(max_length=200)
-    child_id = models.CharField(max_length=40)
+    child = models.ForeignKey(Child, on_delete=models.PROTECT, related_name="records")
     since = models.DateField()
 
     class Meta:
@@ -83,16 +131,15 @@ class ChildRecord(models.Model):  # type: ignore[misc]
                 fields=["municipality", "source", "source_record_id"], name="operations_child_record_key"
             ),
         )
-        indexes = (models.Index(fields=["child_id"], name="operations_child_record_child"),)
 
 
 class ChildEvent(models.Model):  # type: ignore[misc]
     """A merge, split or correction of ids: when, why, who, and which records moved."""
 
-    municipality = models.CharField(max_length=6)
-    child_id = models.CharField(max_length=40)
-    kind = models.CharField(max_length=20)  # merged | split | corrected | merge_undone
-    other_child_id = models.CharField(max_length=40, blank=True)
+    municipality = _municipality()
+    child = models.ForeignKey(Child, on_delete=models.PROTECT, related_name="events")
+    kind = models.CharField(max_length=20, choices=EventKind.choices)
+    other_child = models.ForeignKey(Child, null=True, blank=True, on_delete=models.PROTECT, related_name="other_events")
     happened_on = models.DateField()
     reason = models.TextField()
     actor = models.CharField(max_length=200)
@@ -102,23 +149,20 @@ class ChildEvent(models.Model):  # type: ignore[misc]
     recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        indexes = (
-            models.Index(fields=["child_id"], name="operations_event_child"),
-            models.Index(fields=["other_child_id"], name="operations_event_other"),
-            models.Index(fields=["municipality", "kind"], name="operations_event_kind"),
-        )
+        indexes = (models.Index(fields=["municipality", "kind"], name="operations_event_kind"),)
+        constraints = (_of(EventKind, "kind", "operations_event_kind_known"),)
 
 
 class ReviewDecision(models.Model):  # type: ignore[misc]
     """What a person decided about a pair of records. Kept when revoked."""
 
-    municipality = models.CharField(max_length=6)
+    municipality = _municipality()
     pair_id = models.CharField(max_length=40)
     left_source = models.CharField(max_length=100)
     left_record = models.CharField(max_length=200)
     right_source = models.CharField(max_length=100)
     right_record = models.CharField(max_length=200)
-    decision = models.CharField(max_length=10)  # same | different
+    decision = models.CharField(max_length=10, choices=Decision.choices)
     decided_by = models.CharField(max_length=200)
     reason = models.TextField()
     decided_at = models.DateTimeField(auto_now_add=True)
@@ -131,19 +175,20 @@ class ReviewDecision(models.Model):  # type: ignore[misc]
             models.UniqueConstraint(
                 fields=["municipality", "pair_id"], condition=Q(revoked_at__isnull=True), name="operations_one_decision"
             ),
+            _of(Decision, "decision", "operations_decision_known"),
         )
 
 
 class Approval(models.Model):  # type: ignore[misc]
     """A decision about one version of one theme's model."""
 
-    municipality = models.CharField(max_length=6)
+    municipality = _municipality()
     theme = models.CharField(max_length=50)
     model_name = models.CharField(max_length=200)
     version = models.CharField(max_length=50)
     mlflow_run_id = models.CharField(max_length=100, blank=True)
     artifact_sha256 = models.CharField(max_length=64, blank=True)
-    status = models.CharField(max_length=10)  # approved | rejected | retired
+    status = models.CharField(max_length=10, choices=ApprovalStatus.choices)
     decided_by = models.CharField(max_length=200)
     reason = models.TextField()
     decided_at = models.DateTimeField(auto_now_add=True)
@@ -156,13 +201,14 @@ class Approval(models.Model):  # type: ignore[misc]
             models.UniqueConstraint(
                 fields=["municipality", "theme"], condition=Q(status="approved"), name="operations_one_approved_model"
             ),
+            _of(ApprovalStatus, "status", "operations_approval_status"),
         )
 
 
 class Publication(models.Model):  # type: ignore[misc]
     """A snapshot that was published."""
 
-    municipality = models.CharField(max_length=6)
+    municipality = _municipality()
     as_of_date = models.DateField()
     version = models.CharField(max_length=100)
     path = models.TextField()
@@ -180,14 +226,47 @@ class Publication(models.Model):  # type: ignore[misc]
 
 
 class AuditEntry(models.Model):  # type: ignore[misc]
-    """Who did what to whose data, and for what purpose. Only ever added to."""
+    """Who did what, for which purpose, chained to the entry before. The database refuses to change or delete one."""
 
-    at = models.DateTimeField(auto_now_add=True)
+    sequence = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
     municipality = models.CharField(max_length=6, blank=True)
     actor = models.CharField(max_length=200)
     action = models.CharField(max_length=100)
     subject = models.CharField(max_length=300)
     purpose = models.TextField()
+    run_id = models.CharField(max_length=100, blank=True)
+    detail = models.TextField(blank=True)
+    commitment = models.CharField(max_length=64)
+    previous_hash = models.CharField(max_length=64)
+    entry_hash = models.CharField(max_length=64)
 
     class Meta:
-        indexes = (models.Index(fields=["subject"], name="operations_audit_subject"),)
+        indexes = (
+            models.Index(fields=["subject"], name="operations_audit_of_subject"),
+            models.Index(fields=["municipality", "at"], name="operations_audit_of_town"),
+            models.Index(fields=["action"], name="operations_audit_of_action"),
+        )
+
+
+class AuditOpening(models.Model):  # type: ignore[misc]
+    """What an entry's commitment stands for: the person concerned and the reason in words. Deleted when erased."""
+
+    entry = models.OneToOneField(AuditEntry, on_delete=models.PROTECT, primary_key=True, related_name="opening")
+    salt = models.CharField(max_length=32)
+    person = models.CharField(max_length=300, blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["person"], name="operations_audit_person"),)
+
+
+class AuditHead(models.Model):  # type: ignore[misc]
+    """One row: the newest entry. Writers queue on it, and an end that was cut off shows."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    sequence = models.BigIntegerField(default=0)
+    entry_hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="operations_one_head"),)

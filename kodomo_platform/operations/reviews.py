@@ -9,7 +9,8 @@ from typing import Any
 
 from kodomo_platform.errors import OperationsError
 from kodomo_platform.operations import database
-from kodomo_platform.operations.approvals import require_signature
+from kodomo_platform.operations.acts import Act
+from kodomo_platform.operations.auditing import append
 
 Record = tuple[str, str]
 DECISIONS = ("same", "different")
@@ -46,7 +47,7 @@ def pair_id(left: Record, right: Record) -> str:
 def _decision(row: Any) -> ReviewDecision:
     return ReviewDecision(
         pair_id=row.pair_id,
-        municipality=row.municipality,
+        municipality=row.municipality_id,
         left=(row.left_source, row.left_record),
         right=(row.right_source, row.right_record),
         decision=row.decision,
@@ -59,14 +60,13 @@ def _decision(row: Any) -> ReviewDecision:
     )
 
 
-def review_decide(code: str, left: Record, right: Record, decision: str, by: str, reason: str) -> ReviewDecision:
+def review_decide(code: str, left: Record, right: Record, decision: str, act: Act) -> ReviewDecision:
     """Record that the two records are the ``same`` person or ``different`` people.
 
     Deciding the same again changes nothing. Deciding the opposite of a standing decision is refused, and so is what
     contradicts several of them together (a is b, b is c, but a is not c): the first must be revoked, so that two
     reviewers cannot overrule each other unseen.
     """
-    require_signature(by, reason)
     if decision not in DECISIONS:
         raise OperationsError("not a decision", expected="same or different")
     if left == right:
@@ -89,17 +89,19 @@ def review_decide(code: str, left: Record, right: Record, decision: str, by: str
             )
         if row is None:
             _refuse_contradiction(code, first, second, decision)
+            database.municipality_row(code)
             row = models.ReviewDecision.objects.create(
-                municipality=code,
+                municipality_id=code,
                 pair_id=identifier,
                 left_source=first[0],
                 left_record=first[1],
                 right_source=second[0],
                 right_record=second[1],
                 decision=decision,
-                decided_by=by,
-                reason=reason,
+                decided_by=act.actor,
+                reason=act.reason,
             )
+            append(act, f"review {decision}", identifier, municipality=code)
     return _decision(row)
 
 
@@ -138,9 +140,8 @@ def _refuse_contradiction(code: str, left: Record, right: Record, decision: str)
         )
 
 
-def review_revoke(code: str, identifier: str, by: str, reason: str) -> ReviewDecision:
+def review_revoke(code: str, identifier: str, act: Act) -> ReviewDecision:
     """Take the standing decision about pair ``identifier`` back; it stays in the history."""
-    require_signature(by, reason)
     with database.transaction():
         from django.utils import timezone
 
@@ -154,9 +155,10 @@ def review_revoke(code: str, identifier: str, by: str, reason: str) -> ReviewDec
         if row is None:
             raise OperationsError("there is no standing decision about this pair", where=f"pair {identifier}")
         row.revoked_at = timezone.now()
-        row.revoked_by = by
-        row.revoke_reason = reason
+        row.revoked_by = act.actor
+        row.revoke_reason = act.reason
         row.save()
+        append(act, "review revoke", identifier, municipality=code)
     return _decision(row)
 
 

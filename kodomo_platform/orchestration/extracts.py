@@ -67,7 +67,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
     @retried
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
-        from kodomo_platform.operations import record_load
+        from kodomo_platform.operations import by_pipeline, record_load
         from kodomo_platform.shelf import published_files
 
         municipality = partition_municipality(context)
@@ -86,6 +86,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
                 [source.key],
             ).fetchall()
         # from the warehouse, not from the report: a run killed between the two is made good by the next one
+        act = by_pipeline("extract loaded", context.run_id)
         for extract_date, file_name, sha256, rows_in, rows_loaded, rows_rejected in files:
             record_load(
                 municipality.code,
@@ -93,10 +94,10 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
                 extract_date,
                 file_name,
                 sha256,
+                act,
                 rows_in=rows_in,
                 rows_loaded=rows_loaded,
                 rows_rejected=rows_rejected,
-                run_id=context.run_id,
             )
         return dg.MaterializeResult(
             metadata={

@@ -130,7 +130,7 @@ def publish(
             snapshot.version,
             str(snapshot.path.relative_to(get_settings().published)),
             snapshot.manifest_sha256,
-            dagster_run_id=dagster_run_id,
+            operations.by_pipeline("a run published", dagster_run_id, purpose="publishing"),
             code_version=code_version,
         )
         return _make_current(snapshot)

@@ -55,7 +55,8 @@ def share(
     model = exportable(fitted, table)
     model = replace(model, facts=model.facts | {"municipality": code})
     # logged first: nothing leaves without a record
-    operations.audit(by, "share model", f"{code}/{theme} {model.sha256}", "learning together with other municipalities")
+    act = operations.Act(by, "learning together with other municipalities", "joint learning")
+    operations.audit(act, "share model", f"{code}/{theme} {model.sha256}", municipality=code)
     out.write_text(model.to_json(), encoding="utf-8")
     return model
 

@@ -136,7 +136,13 @@ def approve(
         reason = f"{reason} [below the floor: {row.floor}]"
     read_model(artifacts.model_path(code, theme, row.artifact_sha256), row.artifact_sha256)
     approval = operations.approve_model(
-        code, theme, row.candidate, row.version, row.run_id, row.artifact_sha256, by, reason
+        code,
+        theme,
+        row.candidate,
+        row.version,
+        row.run_id,
+        row.artifact_sha256,
+        operations.Act(by, reason, "model approval"),
     )
     follow(registered_name(code, theme), "champion", row.version)
     return approval
@@ -160,11 +166,12 @@ def _is_approved(code: str, theme: str, version: str) -> bool:
 def reject(code: str, theme: str, version: str | None = None, *, by: str, reason: str) -> operations.Approval:
     """Record that one version was looked at and refused."""
     row = _find(code, theme, version)
-    return operations.reject_model(code, theme, row.candidate, row.version, row.run_id, row.artifact_sha256, by, reason)
+    act = operations.Act(by, reason, "model approval")
+    return operations.reject_model(code, theme, row.candidate, row.version, row.run_id, row.artifact_sha256, act)
 
 
 def retire(code: str, theme: str, *, by: str, reason: str) -> operations.Approval:
     """Take the approved version out of use: from now on the criteria score alone."""
-    approval = operations.retire_model(code, theme, by, reason)
+    approval = operations.retire_model(code, theme, operations.Act(by, reason, "model approval"))
     follow(registered_name(code, theme), "champion", None)
     return approval

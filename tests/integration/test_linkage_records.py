@@ -141,12 +141,14 @@ def test_a_merge_is_an_event_and_can_be_undone_for_good(house: House) -> None:
     rows = [person(REGISTER, "1"), person(HOSPITAL, "h1", "鈴木", address_town="東町", address_block="5")]
     apart = house.run(*rows)
     assert len(set(apart.values())) == 2
-    operations.review_decide(CODE, (REGISTER, "1"), (HOSPITAL, "h1"), "same", "甲", "母子手帳で確認")
+    operations.review_decide(
+        CODE, (REGISTER, "1"), (HOSPITAL, "h1"), "same", operations.Act("甲", "母子手帳で確認", "linkage")
+    )
     merged = house.run(*rows, run_id="r2")
     assert set(merged.values()) == {apart[(REGISTER, "1")]}
     events = operations.child_history(apart[(REGISTER, "1")]).events
     assert [(event.kind, event.actor) for event in events] == [("merged", "甲")]
-    operations.undo_merge(events[0].id, AS_OF, "乙", "別人と判明")
+    operations.undo_merge(events[0].id, AS_OF, operations.Act("乙", "別人と判明", "linkage"))
     assert house.run(*rows, run_id="r3") == apart
     assert house.run(*rows, run_id="r4") == apart
 
@@ -154,9 +156,11 @@ def test_a_merge_is_an_event_and_can_be_undone_for_good(house: House) -> None:
 def test_revoking_a_decision_gives_the_former_id_back(house: House) -> None:
     rows = [person(REGISTER, "1"), person(HOSPITAL, "h1", "鈴木", address_town="東町", address_block="5")]
     apart = house.run(*rows)
-    decision = operations.review_decide(CODE, (REGISTER, "1"), (HOSPITAL, "h1"), "same", "甲", "確認")
+    decision = operations.review_decide(
+        CODE, (REGISTER, "1"), (HOSPITAL, "h1"), "same", operations.Act("甲", "確認", "linkage")
+    )
     house.run(*rows, run_id="r2")
-    operations.review_revoke(CODE, decision.pair_id, "甲", "取り違え")
+    operations.review_revoke(CODE, decision.pair_id, operations.Act("甲", "取り違え", "linkage"))
     assert house.run(*rows, run_id="r3") == apart
     assert house.report.events == {"split": 1}
 

@@ -109,15 +109,15 @@ def test_two_reviewers_do_not_overrule_each_other(con: duckdb.DuckDBPyConnection
 
 
 def test_decisions_that_contradict_each_other_together_are_refused(home: Path) -> None:
-    operations.review_decide(town.CODE, A, B, "same", "甲", "確認")
-    operations.review_decide(town.CODE, A, C, "different", "甲", "確認")
+    operations.review_decide(town.CODE, A, B, "same", operations.Act("甲", "確認", "linkage"))
+    operations.review_decide(town.CODE, A, C, "different", operations.Act("甲", "確認", "linkage"))
     with pytest.raises(OperationsError, match="contradicts earlier ones"):
-        operations.review_decide(town.CODE, B, C, "same", "乙", "確認")
-    operations.review_decide(town.CODE, B, C, "different", "乙", "確認")
+        operations.review_decide(town.CODE, B, C, "same", operations.Act("乙", "確認", "linkage"))
+    operations.review_decide(town.CODE, B, C, "different", operations.Act("乙", "確認", "linkage"))
     other = (town.HOSPITAL, "h2")
-    operations.review_decide(town.CODE, B, other, "same", "乙", "確認")
+    operations.review_decide(town.CODE, B, other, "same", operations.Act("乙", "確認", "linkage"))
     with pytest.raises(OperationsError, match="contradicts earlier ones"):
-        operations.review_decide(town.CODE, A, other, "different", "丙", "確認")
+        operations.review_decide(town.CODE, A, other, "different", operations.Act("丙", "確認", "linkage"))
     operations.close()
 
 

@@ -14,11 +14,12 @@ import pytest
 
 from kodomo_platform import operations
 from kodomo_platform.errors import OperationsError
-from kodomo_platform.operations import NewChild, NewEvent
+from kodomo_platform.operations import Act, NewChild, NewEvent, by_pipeline
 from kodomo_platform.settings import use_home
 
 TODAY = date(2026, 10, 1)
 CODE = "112241"
+RUN = by_pipeline("a test")
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +50,9 @@ def database(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.Mon
 
 
 def approve(version: str, **options: Any) -> operations.Approval:
-    return operations.approve_model(CODE, "abuse", "ebm", version, "run", "0" * 64, "審査者", "検証済み", **options)
+    return operations.approve_model(
+        CODE, "abuse", "ebm", version, "run", "0" * 64, Act("審査者", "検証済み", "model approval"), **options
+    )
 
 
 def test_migrating_twice_does_nothing_the_second_time(database: str) -> None:
@@ -61,7 +64,7 @@ def test_approving_replaces_and_history_keeps_all(database: str) -> None:
     assert operations.approved_model(CODE, "abuse") is None
     approve("1")
     approve("2")
-    operations.reject_model(CODE, "abuse", "ebm", "3", "run", "0" * 64, "審査者", "下限未達")
+    operations.reject_model(CODE, "abuse", "ebm", "3", "run", "0" * 64, Act("審査者", "下限未達", "model approval"))
     current = operations.approved_model(CODE, "abuse")
     assert current is not None
     assert current.version == "2"
@@ -70,17 +73,17 @@ def test_approving_replaces_and_history_keeps_all(database: str) -> None:
         ("2", "approved"),
         ("1", "retired"),
     ]
-    operations.retire_model(CODE, "abuse", "審査者", "制度改正")
+    operations.retire_model(CODE, "abuse", Act("審査者", "制度改正", "model approval"))
     assert operations.approved_model(CODE, "abuse") is None
     with pytest.raises(OperationsError, match="no approved model"):
-        operations.retire_model(CODE, "abuse", "審査者", "もう一度")
+        operations.retire_model(CODE, "abuse", Act("審査者", "もう一度", "model approval"))
 
 
 def test_decisions_need_a_name_and_a_reason(database: str) -> None:
     with pytest.raises(OperationsError, match="reason"):
-        operations.approve_model(CODE, "abuse", "ebm", "1", "run", "", "審査者", "  ")
+        operations.approve_model(CODE, "abuse", "ebm", "1", "run", "", Act("審査者", "  ", "model approval"))
     with pytest.raises(OperationsError, match="name"):
-        operations.approve_model(CODE, "abuse", "ebm", "1", "run", "", "", "検証済み")
+        operations.approve_model(CODE, "abuse", "ebm", "1", "run", "", Act("", "検証済み", "model approval"))
 
 
 def test_two_approvals_at_once_one_wins(database: str) -> None:
@@ -110,23 +113,23 @@ def test_two_approvals_at_once_one_wins(database: str) -> None:
 def test_child_ids_are_saved_once_and_their_history_is_told(database: str) -> None:
     children = [NewChild("c1", 1), NewChild("c2", 2)]
     records = [("resident.register", "10", "c1"), ("medical.flag", "H1", "c2")]
-    first = operations.save_child_ids(CODE, TODAY, "run1", children, records, [])
+    first = operations.save_child_ids(CODE, TODAY, by_pipeline("linked", "run1"), children, records, [])
     assert (first.children_new, first.records_new) == (2, 2)
-    again = operations.save_child_ids(CODE, TODAY, "run1", children, records, [])
+    again = operations.save_child_ids(CODE, TODAY, by_pipeline("linked", "run1"), children, records, [])
     assert (again.children_new, again.records_new, again.records_moved) == (0, 0, 0)
     assert operations.id_state(CODE).next_number == 3
 
     merge = NewEvent("merged", "c1", "c2", "same number", [("medical.flag", "H1")])
     moved = [("resident.register", "10", "c1"), ("medical.flag", "H1", "c1")]
     for _ in range(2):
-        operations.save_child_ids(CODE, TODAY, "run2", [], moved, [merge])
+        operations.save_child_ids(CODE, TODAY, by_pipeline("linked", "run2"), [], moved, [merge])
     history = operations.child_history("c1")
     assert [event.kind for event in history.events] == ["merged"]
     assert len(history.records) == 2
     assert operations.child_history("c2").merged_into == "c1"
     assert operations.former_child_ids(CODE) == [("medical.flag", "H1", "c2", 2)]
 
-    operations.undo_merge(history.events[0].id, TODAY, "担当者", "別人と判明")
+    operations.undo_merge(history.events[0].id, TODAY, Act("担当者", "別人と判明", "linkage"))
     assert operations.known_child_ids(CODE).to_pydict() == {
         "source": ["medical.flag", "resident.register"],
         "source_record_id": ["H1", "10"],
@@ -136,13 +139,15 @@ def test_child_ids_are_saved_once_and_their_history_is_told(database: str) -> No
     assert [d.decision for d in operations.review_decisions(CODE)] == ["different"]
     assert operations.child_history("c2").status == "active"
     with pytest.raises(OperationsError, match="undone before"):
-        operations.undo_merge(history.events[0].id, TODAY, "担当者", "二度目")
+        operations.undo_merge(history.events[0].id, TODAY, Act("担当者", "二度目", "linkage"))
 
 
 def test_an_id_number_is_never_given_twice(database: str) -> None:
-    operations.save_child_ids(CODE, TODAY, "run1", [NewChild("c1", 1)], [], [])
+    operations.save_child_ids(CODE, TODAY, by_pipeline("linked", "run1"), [NewChild("c1", 1)], [], [])
     with pytest.raises(OperationsError, match="another run"):
-        operations.save_child_ids(CODE, TODAY, "run2", [NewChild("cX", 1)], [("medical.flag", "H9", "cX")], [])
+        operations.save_child_ids(
+            CODE, TODAY, by_pipeline("linked", "run2"), [NewChild("cX", 1)], [("medical.flag", "H9", "cX")], []
+        )
     assert operations.known_child_ids(CODE).num_rows == 0
 
 
@@ -153,32 +158,32 @@ def test_unknown_id(database: str) -> None:
 
 def test_reviewers_cannot_overrule_each_other_unseen(database: str) -> None:
     left, right = ("medical.flag", "H1"), ("resident.register", "10")
-    decision = operations.review_decide(CODE, left, right, "same", "甲", "住所と保護者が一致")
-    assert operations.review_decide(CODE, right, left, "same", "乙", "同じ判断") == decision
+    decision = operations.review_decide(CODE, left, right, "same", Act("甲", "住所と保護者が一致", "linkage"))
+    assert operations.review_decide(CODE, right, left, "same", Act("乙", "同じ判断", "linkage")) == decision
     with pytest.raises(OperationsError, match="decided before as 'same'"):
-        operations.review_decide(CODE, left, right, "different", "乙", "双子の兄")
-    operations.review_revoke(CODE, decision.pair_id, "甲", "誤り")
-    operations.review_decide(CODE, left, right, "different", "乙", "双子の兄")
+        operations.review_decide(CODE, left, right, "different", Act("乙", "双子の兄", "linkage"))
+    operations.review_revoke(CODE, decision.pair_id, Act("甲", "誤り", "linkage"))
+    operations.review_decide(CODE, left, right, "different", Act("乙", "双子の兄", "linkage"))
     assert [d.decision for d in operations.review_decisions(CODE)] == ["different"]
     assert len(operations.review_history(CODE)) == 2
 
 
 def test_loads_publications_municipalities_and_audit(database: str) -> None:
-    operations.register_municipality(CODE, "戸田市", "Toda")
-    operations.register_municipality(CODE, "戸田市", "Toda City")
+    operations.register_municipality(CODE, "戸田市", RUN, name_en="Toda")
+    operations.register_municipality(CODE, "戸田市", RUN, name_en="Toda City")
     assert [m.name_en for m in operations.registered_municipalities()] == ["Toda City"]
     for _ in range(2):
         operations.record_load(
-            CODE, "resident.register", TODAY, "a.csv", "f" * 64, rows_in=3, rows_loaded=2, rows_rejected=1
+            CODE, "resident.register", TODAY, "a.csv", "f" * 64, RUN, rows_in=3, rows_loaded=2, rows_rejected=1
         )
     assert [(x.rows_in, x.rows_rejected) for x in operations.loads(CODE)] == [(3, 1)]
     for _ in range(2):
-        operations.record_publication(CODE, TODAY, "v1", "/p", "a" * 64)
+        operations.record_publication(CODE, TODAY, "v1", "/p", "a" * 64, RUN)
     with pytest.raises(OperationsError, match="other contents"):
-        operations.record_publication(CODE, TODAY, "v1", "/p", "b" * 64)
+        operations.record_publication(CODE, TODAY, "v1", "/p", "b" * 64, RUN)
     assert len(operations.publications(CODE)) == 1
-    operations.audit("甲", "show", "c1", "支援会議", municipality=CODE)
-    assert [entry.purpose for entry in operations.audit_log(subject="c1")] == ["支援会議"]
+    operations.audit(Act("甲", "会議の前", "支援会議"), "show", "score", municipality=CODE, person="c1")
+    assert [(entry.purpose, entry.reason) for entry in operations.audit_log(person="c1")] == [("支援会議", "会議の前")]
 
 
 def test_secret_is_the_installation_s_own(database: str) -> None:

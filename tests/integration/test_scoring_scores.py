@@ -442,7 +442,15 @@ def fresh_town(home: Path, condition: str) -> Any:
     )
     operations.migrate()
     _, sha256 = artifacts.keep("112241", criteria_model(load_themes()["school_refusal"]))
-    operations.approve_model("112241", "school_refusal", "criteria", "1", "run", sha256, "reviewer", "a test")
+    operations.approve_model(
+        "112241",
+        "school_refusal",
+        "criteria",
+        "1",
+        "run",
+        sha256,
+        operations.Act("reviewer", "a test", "model approval"),
+    )
     con.execute(
         "insert into marts.mart_child_features select * replace (date '2026-01-01' as as_of_date) "
         "from marts.mart_child_features"
@@ -544,7 +552,9 @@ def test_a_level_and_values_never_seen_in_training_are_no_silent_score(home: Pat
     used = sorted({name for term in model.terms for name in term.features})
     model = dataclasses.replace(model, ranges=dict.fromkeys(used, (0.0, 1.0)))
     _, sha256 = artifacts.keep("112241", model)
-    operations.approve_model("112241", theme.key, model.name, "1", "run", sha256, "reviewer", "a test")
+    operations.approve_model(
+        "112241", theme.key, model.name, "1", "run", sha256, operations.Act("reviewer", "a test", "model approval")
+    )
     far = ", ".join(f"{name} = 9, {name}__status = 'present'" for name in used)
     con.execute(f"update marts.mart_child_features set {far} where child_id = 'c000004'")
     con.execute(

@@ -356,7 +356,15 @@ def test_scoring_needs_no_server_and_refuses_a_model_of_other_columns(
             model = dataclasses.replace(model, terms=(strange, *model.terms[1:]))
         _, sha256 = artifacts.keep("112241", dataclasses.replace(model, name=text))
         operations.migrate()
-        operations.approve_model("112241", "school_refusal", text, text, "run", sha256, "reviewer", "a test")
+        operations.approve_model(
+            "112241",
+            "school_refusal",
+            text,
+            text,
+            "run",
+            sha256,
+            operations.Act("reviewer", "a test", "model approval"),
+        )
         # nobody answers there: the approved model's own copy is enough
         monkeypatch.setattr(type(get_settings()), "mlflow_tracking_uri", "http://127.0.0.1:9")
         if expected:

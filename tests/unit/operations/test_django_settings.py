@@ -37,7 +37,7 @@ def test_a_web_application_adds_its_applications(home: Path) -> None:
     code = (
         "import django; django.setup();"
         "from kodomo_platform import operations; print(any('contenttypes' in m for m in operations.migrate()));"
-        "operations.register_municipality('112241', '戸田市');"
+        "operations.register_municipality('112241', '戸田市', operations.by_pipeline('a test'));"
         "from django.db import connection; print(len(connection.introspection.table_names()) > 3)"
     )
     assert _run(home, code, DJANGO_SETTINGS_MODULE="webapp_settings") == "True\nTrue"
@@ -52,7 +52,7 @@ def test_one_process_may_be_pointed_at_another_home(tmp_path: Path, monkeypatch:
             monkeypatch.setenv("KODOMO_HOME", str(tmp_path / name))
             use_home(None)
             assert operations.registered_municipalities() == []
-            operations.register_municipality("112241", name)
+            operations.register_municipality("112241", name, operations.by_pipeline("a test"))
             assert (tmp_path / name / "operations.sqlite3").exists()
     finally:
         operations.close()

@@ -24,7 +24,15 @@ THEME = "school_refusal"
 
 @pytest.fixture
 def published(home: Path) -> Iterator[Path]:
-    operations.approve_model(CODE, THEME, "school_refusal_ebm", "3", "mlrun-9", "f" * 64, "審査 太郎", "基準を満たす")
+    operations.approve_model(
+        CODE,
+        THEME,
+        "school_refusal_ebm",
+        "3",
+        "mlrun-9",
+        "f" * 64,
+        operations.Act("審査 太郎", "基準を満たす", "model approval"),
+    )
     with duckdb.connect() as con:
         fill(con)
         snapshot = publish(con, Town(), AS_OF, dagster_run_id=RUN, code_version="abc123")
@@ -55,7 +63,7 @@ def test_a_score_is_walked_back_to_rows_law_model_and_approval(published: Path) 
 
 
 def test_what_was_decided_since_is_told(published: Path) -> None:
-    operations.retire_model(CODE, THEME, "審査 太郎", "新しい版に置き換え")
+    operations.retire_model(CODE, THEME, operations.Act("審査 太郎", "新しい版に置き換え", "model approval"))
     tree = lineage(CODE, "C-1", THEME, AS_OF)
     assert tree.model["approval"]["reason"] == "基準を満たす"
     assert tree.model["decisions_today"][0]["status"] == "retired"
