@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from kodomo_platform.municipalities import load_municipality, municipality_file
+from kodomo_platform.orchestration.automation_status import SCHEDULE_STATUS, SENSOR_STATUS
 from kodomo_platform.orchestration.jobs import LINKAGE_TRAINING, MUNICIPALITY_RUN
 from kodomo_platform.orchestration.landing_state import landed
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.tags import ASKED_BY, LANDED
 from kodomo_platform.orchestration.towns import Examined, examine_each, name_skipped, skip_message
-from kodomo_platform.settings import get_settings
 
 REQUESTS_A_TICK = 50
 SECONDS_A_TICK = 4.0
@@ -65,15 +65,11 @@ def _new_extract(instance: dg.DagsterInstance, code: str, seen: str | None) -> s
     return None if _is_taken_in(instance, code, state) else state
 
 
-def _status() -> dg.DefaultSensorStatus:
-    return dg.DefaultSensorStatus.RUNNING if get_settings().automation else dg.DefaultSensorStatus.STOPPED
-
-
 @dg.sensor(
     name="new_extracts",
     job=MUNICIPALITY_RUN,
     minimum_interval_seconds=60,
-    default_status=_status(),
+    default_status=SENSOR_STATUS,
     description="新しい抽出データがそろったら実行を求めます。書きかけのファイルは拾いません。読めない自治体は名前を挙げて飛ばします。\n\n"
     "Requests a run when a complete new extract has landed; half-written files are left alone. A municipality that "
     "cannot be examined is named and skipped.",
@@ -170,7 +166,7 @@ def _after(moment: datetime | None, since: datetime) -> bool:
     name="municipality_schedules",
     job=MUNICIPALITY_RUN,
     minimum_interval_seconds=30,
-    default_status=_status(),
+    default_status=SENSOR_STATUS,
     description="すべての自治体の定期実行（各自治体の設定ファイルの cron）。後から追加した自治体も、再読み込みなしでその時刻に実行します。\n\n"
     "Every municipality's scheduled run, by the cron in its own file. One onboarded meanwhile needs no reload.",
 )
@@ -217,7 +213,7 @@ def _cursor(text: str | None) -> dict[str, Any]:
     cron_schedule="0 3 10 4 *",
     execution_timezone="Asia/Tokyo",
     job=LINKAGE_TRAINING,
-    default_status=dg.DefaultScheduleStatus.RUNNING if get_settings().automation else dg.DefaultScheduleStatus.STOPPED,
+    default_status=SCHEDULE_STATUS,
     description="名寄せモデルの候補を年に一度（年度初めの異動が落ち着く4月）学習します。承認は人が行います。\n\n"
     "A candidate for each municipality's linkage model once a year, when the moves of the new school year are in; a person "
     "approves.",

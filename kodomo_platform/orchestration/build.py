@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from kodomo_platform.catalog import load_catalog
-from kodomo_platform.orchestration import automation, extracts, jobs, linkage, publishing, quality, scoring
+from kodomo_platform.orchestration import automation, extracts, jobs, linkage, lost_runs, publishing, quality, scoring
 from kodomo_platform.orchestration import dbt as dbt_wiring
 from kodomo_platform.orchestration.resources import RunSettings
 from kodomo_platform.quality.suites import SUITES_DIR
@@ -43,7 +43,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
         ],
         jobs=[jobs.MUNICIPALITY_RUN, jobs.TRAINING, jobs.LINKAGE_TRAINING, jobs.SCORING],
         schedules=[automation.linkage_training_yearly],
-        sensors=[automation.new_extracts, automation.municipality_schedules],
+        sensors=[automation.new_extracts, automation.municipality_schedules, lost_runs.lost_runs],
         resources=resources | dict(resource_overrides or {}),
         executor=jobs.IN_PROCESS,
     )

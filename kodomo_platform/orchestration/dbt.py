@@ -13,6 +13,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from kodomo_platform.installation.processes import die_with_parent
 from kodomo_platform.orchestration import dbt_process
 from kodomo_platform.orchestration.column_lineage import column_lineage
 from kodomo_platform.orchestration.extracts import OWNERS
@@ -107,6 +108,7 @@ def compile_project() -> None:
             capture_output=True,
             text=True,
             check=False,
+            preexec_fn=die_with_parent,
             env=os.environ | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
         )
         if done.returncode != 0:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kodomo_platform.errors import KodomoError
+from kodomo_platform.installation.processes import die_with_parent, end_with_parent
 from kodomo_platform.municipalities import load_municipality, municipality_codes
 from kodomo_platform.settings import get_settings, use_home
 
@@ -65,7 +66,9 @@ def demonstrate(
     arguments = [(str(home), code, children, months, seed + index, quality) for index, code in enumerate(chosen)]
     done: dict[str, Outcome] = {}
     # Each municipality in a worker process: a DuckDB file has one writer, and Dagster's in-process runs hold the GIL.
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        max_workers=workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         futures = {pool.submit(_one, *argument): argument[1] for argument in arguments}
         for future in as_completed(futures):
             code = futures[future]
@@ -76,6 +79,12 @@ def demonstrate(
             done[code] = outcome
             said(code, outcome.error)
     return [done[code] for code in chosen]
+
+
+def _end_with_parent() -> None:
+    """A worker of a demonstration that was killed has nobody to report to."""
+    die_with_parent()
+    end_with_parent(grace=0)
 
 
 def _make_stores(codes: list[str]) -> None:
@@ -129,9 +138,9 @@ def _chain(code: str, outcome: Outcome) -> None:
     from kodomo_platform.orchestration.runs import execute, require_success
     from kodomo_platform.scoring import approve_challengers
 
-    trained = require_success(execute(code, "training"))
+    trained = require_success(execute(code, "training", asked_by="kodomo demo"))
     approve_challengers(code, by="demo", reason="demonstration: approved unseen, never to be used for real children")
-    scored = require_success(execute(code, "scoring_and_publishing"))
+    scored = require_success(execute(code, "scoring_and_publishing", asked_by="kodomo demo"))
     outcome.quality_warnings = len(trained.warnings) + len(scored.warnings)
     _describe(code, outcome)
 

@@ -1,12 +1,13 @@
 """What an installation needs before its first run: homes of Dagster and MLflow, databases, dbt's manifest."""
 
+import hashlib
 import os
 from pathlib import Path
 
 from kodomo_platform.settings import get_settings
 
 _DAGSTER_YAML = """\
-# Written by `kodomo setup`; kept as it is when it exists. PostgreSQL storage beyond a few runs at a time: see README.
+# Written by `kodomo setup`. Brought up to date as long as nobody changes it; kept as it is once somebody did.
 telemetry:
   enabled: false
 concurrency:
@@ -18,8 +19,12 @@ concurrency:
         limit: 1
         value:
           applyLimitPerUniqueValue: true
+run_launcher:
+  module: kodomo_platform.orchestration.launcher
+  class: ProcessLauncher
 run_monitoring:
   enabled: true
+  poll_interval_seconds: 20
 event_log_storage:
   module: kodomo_platform.orchestration.event_log
   class: EventLog
@@ -28,13 +33,16 @@ event_log_storage:
       env: DAGSTER_HOME
 """
 
+# what earlier releases wrote: such a file was changed by nobody and may be replaced
+_FORMER_DAGSTER_YAML = frozenset({"ab55597c3a177713a3adce3efe104ad58b7d4799208bdc07f932189e69484282"})
+
 
 def dagster_instance_home() -> Path:
     """Dagster's home below the platform's, made if missing, and named (as is the platform's) to this process and its children."""
     folder = get_settings().dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "dagster.yaml"
-    if not file.exists():
+    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in _FORMER_DAGSTER_YAML:
         file.write_text(_DAGSTER_YAML, encoding="utf-8")
     # the first visitor of Dagster's pages would be asked to sign up for a newsletter outside: not in a town's network
     asked = folder / ".nux" / "nux.yaml"

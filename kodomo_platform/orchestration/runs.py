@@ -2,16 +2,25 @@
 
 import io
 import re
+import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 import dagster as dg
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from kodomo_platform.errors import KodomoError, UsageError
+from kodomo_platform.installation.processes import worker
 from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.orchestration.installation import dagster_instance_home
+from kodomo_platform.orchestration.lost_runs import end_lost_runs
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
+from kodomo_platform.orchestration.processes import LOCATION
+from kodomo_platform.orchestration.tags import ASKED_BY, WORKER
 
 _OWN_ERROR = re.compile(r"^kodomo_platform\.errors\.\w+: ")
 _JOBS = ("municipality_run", "training", "linkage_training", "scoring_and_publishing")
@@ -61,8 +70,15 @@ def _cause(error: object) -> str | None:
     return message
 
 
-def execute(code: str, job: str = "municipality_run", as_of: date | None = None, *, quiet: bool = True) -> RunReport:
-    """Run ``job`` for one municipality in this process and report how it ended.
+def execute(
+    code: str,
+    job: str = "municipality_run",
+    as_of: date | None = None,
+    *,
+    quiet: bool = True,
+    asked_by: str = "kodomo run",
+) -> RunReport:
+    """Run ``job`` for one municipality in this process and report how it ended. ``asked_by`` becomes a tag of the run.
 
     Raises `KodomoError` for an unknown municipality or while another run of it is under way.
     """
@@ -82,12 +98,15 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
     # dbt's own lines would drown what the command says; they are kept in Dagster's log of the step
     silence = redirect_stdout(io.StringIO()) if quiet else nullcontext()
     with dg.DagsterInstance.get() as instance, silence:
+        end_lost_runs(instance)
+        _bear_origin(instance, job)
         result = (
             platform_definitions()
             .resolve_job_def(job)
             .execute_in_process(
                 instance=instance,
                 partition_key=municipality.code,
+                tags={WORKER: str(worker()), ASKED_BY: asked_by},
                 run_config={
                     "resources": {"run_settings": {"config": settings}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL" if quiet else "INFO"}}},
@@ -126,6 +145,21 @@ def execute(code: str, job: str = "municipality_run", as_of: date | None = None,
             ],
             quality_report=next((path for item in blocking if (path := _told(item, "report"))), None),
         )
+
+
+def _bear_origin(instance: dg.DagsterInstance, job: str) -> None:
+    """Let the run that this process creates say which code location its job is of.
+
+    Without it Dagster's pages list the run under no job, timeline or overview: running in this process knows no location.
+    """
+    origin = RemoteRepositoryOrigin(
+        ManagedGrpcPythonEnvCodeLocationOrigin(
+            LoadableTargetOrigin(executable_path=sys.executable, module_name="kodomo_platform.definitions"), LOCATION
+        ),
+        SINGLETON_REPOSITORY_NAME,
+    ).get_job_origin(job)
+    create = partial(instance.create_run_for_job, remote_job_origin=origin)
+    instance.create_run_for_job = create  # type: ignore[method-assign]
 
 
 def _name(evaluation: dg.AssetCheckEvaluation) -> str:

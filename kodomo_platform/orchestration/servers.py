@@ -1,17 +1,25 @@
 """The servers people look at, started and stopped together."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from kodomo_platform.errors import ConfigurationError
+from kodomo_platform.installation.processes import die_with_parent
 from kodomo_platform.orchestration.installation import dagster_instance_home
+from kodomo_platform.orchestration.processes import LOCATION, command
 from kodomo_platform.settings import get_settings
+
+SECONDS_TO_STOP = 15.0
+SECONDS_TO_LOAD = 120.0
 
 
 def _require_free(host: str, port: int) -> None:
@@ -24,14 +32,23 @@ def _require_free(host: str, port: int) -> None:
             )
 
 
-def commands(host: str, port: int, mlflow_port: int) -> dict[str, list[str]]:
-    """The three servers' command lines, by name."""
+def write_workspace(code_server: Path, file: Path) -> None:
+    """The workspace of pages and daemon: one code server for both, on a socket that only its owner can open.
+
+    Left to themselves each would start one, and the daemon another every minute.
+    """
+    server = {"grpc_server": {"socket": str(code_server), "location_name": LOCATION}}
+    file.write_text(json.dumps({"load_from": [server]}), encoding="utf-8")  # JSON is YAML
+
+
+def commands(host: str, port: int, mlflow_port: int, code_server: Path, workspace: Path) -> dict[str, list[str]]:
+    """The servers' command lines, by name, in the order in which they start."""
     binaries = Path(sys.executable).parent
     settings = get_settings()
-    code = ["-m", "kodomo_platform.definitions"]
     return {
-        "Dagster": [str(binaries / "dagster-webserver"), "-h", host, "-p", str(port), *code],
-        "Dagster daemon": [str(binaries / "dagster-daemon"), "run", *code],
+        "Dagster code server": command("code-server", str(code_server)),
+        "Dagster": [str(binaries / "dagster-webserver"), "-h", host, "-p", str(port), "-w", str(workspace)],
+        "Dagster daemon": command("daemon", str(workspace)),
         "MLflow": [
             str(binaries / "mlflow"),
             "server",
@@ -49,8 +66,19 @@ def commands(host: str, port: int, mlflow_port: int) -> dict[str, list[str]]:
     }
 
 
+def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the code server listens, has ended, or takes too long; the pages say what became of it."""
+    until = time.monotonic() + SECONDS_TO_LOAD
+    while not path.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+
+
 def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> int:
     """Run until interrupted or until one server stops; returns the exit code. ``say`` puts it into the reader's words."""
+    import dagster as dg
+
+    from kodomo_platform.orchestration.lost_runs import end_lost_runs
+
     dagster_instance_home()
     settings = get_settings()
     settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
@@ -58,6 +86,9 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
         _require_free(host, wanted)
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    with dg.DagsterInstance.get() as instance:
+        # what a power cut or a kill left under way would block its municipality
+        end_lost_runs(instance)
     # MLflow would also start workers for its assistants: nothing here uses them
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     running: dict[str, subprocess.Popen[bytes]] = {}
@@ -69,12 +100,26 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    # short, whatever the home's path: a socket's name has at most 107 bytes; nobody else may enter
+    sockets = Path(tempfile.mkdtemp(prefix="kodomo-"))
+    code_server, workspace = sockets / "code", sockets / "workspace.yaml"
+    write_workspace(code_server, workspace)
     try:
-        for name, command in commands(host, port, mlflow_port).items():
+        for name, arguments in commands(host, port, mlflow_port, code_server, workspace).items():
             log = Path.open(logs / f"{name.lower().replace(' ', '-')}.log", "ab")
-            # a group of its own: Ctrl-C reaches this process alone, which then stops each server with its workers
-            running[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            # a group of its own: Ctrl-C reaches this process alone, which then stops each server with its workers;
+            # should this process be killed, the kernel ends each
+            running[name] = subprocess.Popen(
+                arguments,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+            )
             log.close()
+            if name == "Dagster code server":
+                _wait_for(code_server, running[name])
         print(f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}")
         print(say(f"logs     {logs}"))
         print(say("Ctrl-C stops all."), flush=True)
@@ -86,11 +131,22 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
             time.sleep(0.5)
         return 0
     finally:
-        for process in running.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+        # the code server last: the others ask it while they stop
+        for process in reversed(running.values()):
+            _signal(process, signal.SIGTERM)
+        until = time.monotonic() + SECONDS_TO_STOP
         for process in running.values():
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                _signal(process, signal.SIGKILL)
+        for process in running.values():
+            _signal(process, signal.SIGKILL)  # workers that outlived their server
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
