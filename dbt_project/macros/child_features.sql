@@ -16,9 +16,22 @@
     last_day({{ month_start(column) }})
 {%- endmacro %}
 
-{#- Rows of one staging model with their child; `columns` are the items that the aggregation needs. -#}
+{#- Rows of one staging model with their child; `columns` are the items that the aggregation needs. Of a child who
+    consented item by item the others stay closed, here where every sum begins: its own, a sibling's, the household's. -#}
 {% macro child_facts(source, columns) -%}
-    select l.child_id, {{ columns }}
+    {%- set dates = ['month', 'event_on', 'visited_on', 'assessed_on', 'checked_on', 'counselled_on', 'certified_on',
+        'ended_on', 'answered_on', 'started_on', 'consulted_on', 'opened_on', 'closed_on', 'notified_on', 'due_on',
+        'vaccinated_on', 'flagged_on', 'school_days', 'open_days'] -%}
+    select
+        l.child_id
+        {%- for column in columns.split(',') %}
+        {%- set name = column.strip().replace('f.', '') %}
+        {%- if name in dates %},
+        f.{{ name }}
+        {%- else %},
+        case when l.is_whole or list_contains(l.open_items, '{{ source }}.{{ name }}') then f.{{ name }} end as {{ name }}
+        {%- endif %}
+        {%- endfor %}
     from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
     inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
 {%- endmacro %}
@@ -49,13 +62,17 @@
         when not p.is_school_age then 'not_applicable'
         {%- elif applies == 'preschool' %}
         when not p.is_preschool_age then 'not_applicable'
-        {%- elif applies == 'sibling' %}
+        {%- elif applies in ('sibling', 'siblings') %}
+        {#- a child of the household whom consent leaves out: how many there are, or what is known of them, cannot be said #}
+        when coalesce(mem.has_closed_sibling, false) then 'no_consent'
+        {%- endif %}
+        {%- if applies == 'sibling' %}
         when coalesce(sib.siblings_count, 0) = 0 then 'not_applicable'
         {%- elif applies == 'consulted' %}
         when con.consultation_months_since is null then 'not_applicable'
         {%- endif %}
         {%- if domain not in ('resident',) %}
-        when not p.consent_{{ 'welfare' if domain == 'childcare' else domain }} then 'not_linked'
+        when not (p.consent_{{ domain }} or list_contains(p.open_items, '{{ source }}.{{ item }}')) then 'no_consent'
         {%- endif %}
         {%- if link == 'childcare' %}
         when not p.has_childcare then 'not_applicable'
@@ -78,7 +95,7 @@
     {%- set features = [
         ('age_years', 'resident.register', 'birth_date', 'none', 'any', 'p.age_years'),
         ('grade', 'resident.register', 'birth_date', 'none', 'school', 'p.grade'),
-        ('siblings_count', 'resident.register', 'household_number', 'resident', 'any', 'coalesce(sib.siblings_count, 0)'),
+        ('siblings_count', 'resident.register', 'household_number', 'resident', 'siblings', 'coalesce(sib.siblings_count, 0)'),
         ('household_adults', 'resident.register', 'household_number', 'resident', 'any', 'mem.household_adults'),
         ('single_adult', 'resident.register', 'household_number', 'resident', 'any', 'case when mem.household_adults = 1 then 1 when mem.household_adults > 1 then 0 end'),
         ('moves_24m', 'resident.moves', 'event_on', 'resident', 'any', 'coalesce(mov.moves_24m, 0)'),
@@ -182,10 +199,17 @@
         select distinct as_of_date from {{ source('cfg', 'as_of') }} where purpose = '{{ purpose }}'
     ),
 
+    {# The crosswalk holds only what consent opens (lnk_child_consent): whoever is not in it is in nothing below. #}
     link as (
-        select source, source_record_id, child_id
-        from {{ ref('lnk_crosswalk') }}
-        where child_id is not null
+        select
+            x.source,
+            x.source_record_id,
+            x.child_id,
+            c.open_items,
+            list_contains(c.open_domains, split_part(x.source, '.', 1)) as is_whole
+        from {{ ref('lnk_crosswalk') }} as x
+        inner join {{ ref('lnk_child_consent') }} as c on x.child_id = c.child_id
+        where x.child_id is not null
     ),
 
     linked_systems as (
@@ -235,28 +259,16 @@
         select * exclude (n_sources, n_items) from source_state cross join item_state
     ),
 
-    {# Linkage by consent (加賀): a municipality that keeps consent records links nobody without one that is valid today.
-       Today, not at the past date: whoever has withdrawn is not used for training either. #}
-    consent_rule as (
-        select coalesce(bool_or(held) filter (where source = 'consent.record'), false) as consent_needed from {{ source('cfg', 'source') }}
-    ),
-
+    {# Consent as it stands today, not at the past date: whoever has withdrawn is not used for training either. #}
     consent as (
         select
-            l.child_id,
-            bool_or(f.scope in ('all', 'education')) as consent_education,
-            bool_or(f.scope in ('all', 'welfare')) as consent_welfare,
-            bool_or(f.scope in ('all', 'health')) as consent_health,
-            bool_or(f.scope in ('all', 'medical')) as consent_medical,
-            bool_or(f.scope in ('all', 'survey')) as consent_survey
-        from {{ ref('stg_consent__record') }} as f
-        inner join link as l on l.source = 'consent.record' and l.source_record_id = f.source_record_id
-        cross join {{ source('cfg', 'run') }} as r
-        where
-            coalesce(f.valid_from, f.consented_on) <= r.as_of_date
-            and (f.valid_until is null or f.valid_until >= r.as_of_date)
-            and (f.withdrawn_on is null or f.withdrawn_on > r.as_of_date)
-        group by l.child_id
+            child_id,
+            open_items,
+            {%- for domain in ['education', 'childcare', 'welfare', 'health', 'medical', 'survey'] %}
+            list_contains(open_domains, '{{ domain }}') as consent_{{ domain }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ ref('lnk_child_consent') }}
+        where list_contains(open_domains, 'resident')
     ),
 
     residence as (
@@ -315,20 +327,19 @@
             coalesce(k.has_resident, false) as has_resident,
             coalesce(k.has_school, false) as has_school,
             coalesce(k.has_childcare, false) as has_childcare,
-            not cr.consent_needed or coalesce(co.consent_education, false) as consent_education,
-            not cr.consent_needed or coalesce(co.consent_welfare, false) as consent_welfare,
-            not cr.consent_needed or coalesce(co.consent_health, false) as consent_health,
-            not cr.consent_needed or coalesce(co.consent_medical, false) as consent_medical,
-            not cr.consent_needed or coalesce(co.consent_survey, false) as consent_survey
+            co.consent_education,
+            co.consent_childcare,
+            co.consent_welfare,
+            co.consent_health,
+            co.consent_medical,
+            co.consent_survey,
+            co.open_items
         from dated_children as d
-        cross join consent_rule as cr
+        inner join consent as co on d.child_id = co.child_id
         left join linked_systems as k on d.child_id = k.child_id
         left join enrolled as e on d.child_id = e.child_id and d.as_of_date = e.as_of_date
         left join residence as r on d.child_id = r.child_id
-        left join consent as co on d.child_id = co.child_id
-        where
-            coalesce(d.age_years < 19, true)
-            and (not cr.consent_needed or co.child_id is not null)
+        where coalesce(d.age_years < 19, true)
     ),
 
     {# ---- household ---- #}
@@ -349,15 +360,22 @@
         group by f.child_id, a.as_of_date
     ),
 
+    {# Of an adult the register tells that they live there; of a minor nothing unless consent opens it. #}
     person as (
         select
-            source_record_id,
-            household_number,
-            birth_date,
-            became_resident_on,
-            left_on
-        from {{ ref('stg_resident__register') }}
-        where household_number is not null
+            f.source_record_id,
+            f.household_number,
+            f.birth_date,
+            f.became_resident_on,
+            f.left_on,
+            coalesce(f.birth_date <= run.as_of_date - interval 18 year, f.relationship in ('head', 'spouse', 'parent'), false)
+                as is_adult,
+            coalesce(lc.open_domains, rule.open_without) as open_domains
+        from {{ ref('stg_resident__register') }} as f
+        cross join {{ source('cfg', 'consent') }} as rule
+        cross join {{ source('cfg', 'run') }} as run
+        left join {{ ref('lnk_consent') }} as lc on f.source_record_id = lc.source_record_id
+        where f.household_number is not null
     ),
 
     member as (
@@ -365,6 +383,8 @@
             l.child_id,
             m.source_record_id as member_record_id,
             m.source_record_id = l.source_record_id as is_self,
+            m.is_adult or list_contains(m.open_domains, 'welfare') as is_open_welfare,
+            not m.is_adult and not list_contains(m.open_domains, 'resident') as is_closed,
             m.birth_date,
             m.became_resident_on,
             m.left_on
@@ -379,7 +399,11 @@
             a.as_of_date,
             count(distinct f.member_record_id) filter (
                 where f.birth_date <= a.as_of_date - interval 18 year
-            ) as household_adults
+            ) as household_adults,
+            bool_or(
+                f.is_closed and not f.is_self
+                and coalesce(f.birth_date <= a.as_of_date and f.birth_date > a.as_of_date - interval 18 year, true)
+            ) as has_closed_sibling
         from member as f
         inner join as_of as a
             on coalesce(f.became_resident_on, a.as_of_date) <= a.as_of_date
@@ -648,7 +672,7 @@
             a.as_of_date,
             1 as public_assistance
         from {{ ref('stg_welfare__public_assistance') }} as f
-        inner join member as m on f.source_record_id = m.member_record_id
+        inner join member as m on f.source_record_id = m.member_record_id and m.is_open_welfare
         inner join as_of as a on f.started_on <= a.as_of_date and (f.ended_on is null or f.ended_on > a.as_of_date)
     ),
 
@@ -659,7 +683,7 @@
             max(case when m.is_self then 1 else 0 end) as disability_self,
             count(distinct m.member_record_id) filter (where not m.is_self) as disability_household
         from {{ ref('stg_welfare__disability') }} as f
-        inner join member as m on f.source_record_id = m.member_record_id
+        inner join member as m on f.source_record_id = m.member_record_id and m.is_open_welfare
         inner join as_of as a on f.issued_on <= a.as_of_date and (f.expires_on is null or f.expires_on > a.as_of_date)
         group by m.child_id, a.as_of_date
     ),
@@ -877,6 +901,7 @@
             m.child_id != p.child_id as is_sibling,
             m.is_school_age,
             m.consent_education,
+            m.consent_childcare,
             m.consent_welfare,
             m.consent_health,
             m.consent_medical,
@@ -899,11 +924,11 @@
             avg(coalesce(aid.school_aid_36m, 0))
                 filter (where k.consent_education and (k.is_school_age or aid.school_aid_36m = 1))
                 as household_school_aid_36m,
-            sum(cca.late_pickup_24m) filter (where k.consent_welfare)
-            / nullif(sum(cca.late_pickup_of_months_24m) filter (where k.consent_welfare), 0)
+            sum(cca.late_pickup_24m) filter (where k.consent_childcare)
+            / nullif(sum(cca.late_pickup_of_months_24m) filter (where k.consent_childcare), 0)
                 as household_late_pickup_24m,
-            sum(cca.childcare_unpaid_24m) filter (where k.consent_welfare)
-            / nullif(sum(cca.childcare_unpaid_of_months_24m) filter (where k.consent_welfare), 0)
+            sum(cca.childcare_unpaid_24m) filter (where k.consent_childcare)
+            / nullif(sum(cca.childcare_unpaid_of_months_24m) filter (where k.consent_childcare), 0)
                 as household_childcare_unpaid_24m,
             sum(con.consultations_36m) filter (where k.consent_welfare) as household_consultations_36m,
             sum(cas.cases_60m) filter (where k.is_sibling and k.consent_welfare) as sibling_cases_60m,

@@ -31,6 +31,9 @@ class CodeLabel(_Frozen):
 
     ja: Text
     en: Text
+    covers: list[Domain] = Field(
+        default_factory=list, description="Of a scope of consent: the domains whose records it opens."
+    )
 
 
 class Evidence(_Frozen):

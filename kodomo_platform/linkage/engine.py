@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
+from kodomo_platform.linkage.consent import drop_closed_pairs
 from kodomo_platform.linkage.evidence import (
     BIRTH_EQUAL,
     GIVEN_AGREES,
@@ -60,6 +61,7 @@ def link_records(
     _register_pairs(con)
     _exact_pairs(con)
     counts |= _splink_pairs(con, model, remember=identity == IDENTITY)
+    drop_closed_pairs(con)
     _decisions(con)
     _settle(con, model)
     counts |= isolate(con, _level_columns(), _SAYS_THE_SAME)

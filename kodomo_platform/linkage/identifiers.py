@@ -13,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.errors import LinkageError
+from kodomo_platform.linkage.consent import asks_consent
 from kodomo_platform.linkage.preparation import ADULT_AGE, REGISTER, SOURCE_ORDER
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ def name_clusters(
     key, next_number = con.execute("select key, next_number from ops.id_state").fetchone() or ("00", 1)
     _place_records(con, identity)
     _join_links(con, edges)
+    if asks_consent(con):
+        # whom no open record of the register stands for is nobody's child here: no id, neither kept nor new
+        con.execute(
+            "update lnk_place set is_young = false, held_id = null, held_number = null, former_id = null, "
+            "former_number = null where place in (select j.place from lnk_joined as j join lnk_place as r "
+            f"on r.place = j.root where r.source <> '{REGISTER}')"
+        )
     _own_ids(con, str(key), int(next_number))
     _name_households(con, str(key))
     table = con.execute(

@@ -23,6 +23,9 @@ _TABLES = {
     "blank_means varchar, identifier boolean, banned boolean",
     "null_token": "source varchar, item varchar, token varchar",
     "code_map": "source varchar, item varchar, local_code varchar, code varchar",
+    "consent": "rule varchar, source varchar, covered varchar[], open_without varchar[]",
+    "consent_scope": "scope varchar, domain varchar",
+    "consent_name": "name varchar, item varchar",
 }
 
 # One CP932 code each, decoded to either character by different decoders (JIS X 0208 against Microsoft's table).
@@ -90,6 +93,7 @@ def write_configuration(
                     codes |= {local.translate(table): code for table in _COLLIDING}
                 codes |= given
             rows["code_map"] += [(source.key, item.name, local, code) for local, code in codes.items()]
+    rows |= _consent_rows(municipality, catalog)
     con.execute("create schema if not exists cfg")
     con.execute("begin")
     try:
@@ -103,3 +107,27 @@ def write_configuration(
     except BaseException:
         con.execute("rollback")
         raise
+
+
+def _consent_rows(municipality: Municipality, catalog: Catalog) -> dict[str, list[tuple[Any, ...]]]:
+    """What the consent rule needs in SQL.
+
+    ``covered``: domains where consent is the ground. ``open_without``: domains that are open to a child of whom the
+    ledger holds no line. ``consent_scope``: what each scope opens, as the catalogue says. ``consent_name``: how a ledger
+    may name items, by key or label, of an item or of a whole source.
+    """
+    rule = municipality.consent
+    domains = list(dict.fromkeys(source.domain for source in catalog.sources.values() if source.domain != "consent"))
+    covered = [domain for domain in domains if rule.rule != "none" and (not rule.applies_to or domain in rule.applies_to)]
+    open_without = [domain for domain in domains if rule.rule != "opt_in" or domain not in covered]
+    names = {(item.key, item.key) for item in catalog.items.values()}
+    for source in catalog.sources.values():
+        for item in source.items:
+            names |= {(source.key, item.key), (source.label_ja, item.key), (f"{source.label_ja}・{item.label_ja}", item.key)}
+    ledger = catalog.sources.get(rule.source or "")
+    scopes = (ledger.by_name["scope"].codes or {}) if ledger is not None and "scope" in ledger.by_name else {}
+    return {
+        "consent": [(rule.rule, rule.source, covered, open_without)],
+        "consent_scope": [(scope, domain) for scope, label in scopes.items() for domain in label.covers],
+        "consent_name": sorted(names) if rule.rule != "none" else [],
+    }

@@ -407,6 +407,7 @@ _STATUS = {
     "not_held": ("未保有", "not held"),
     "before_start": ("システム導入前", "before the system began"),
     "unreadable": ("判読不能", "unreadable"),
+    "no_consent": ("同意の範囲外", "outside the consent"),
 }
 _METHOD = {
     "number": ("番号一致", "by number"),

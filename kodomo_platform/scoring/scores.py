@@ -42,7 +42,7 @@ from kodomo_platform.scoring.changes import add_changes, previous_scores
 from kodomo_platform.scoring.conformal import certainty, entries
 from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
 
-STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start")
+STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "no_consent")
 REASONS_SHOWN = 6
 # Children whose reasons are written at a time.
 _PIECE = 50_000
@@ -55,6 +55,7 @@ _ABSENT_JA = {
     "not_linked": "未連携",
     "not_held": "保有なし",
     "before_start": "システム開始前",
+    "no_consent": "同意の範囲外",
 }
 _ABSENT_EN = {
     "blank": "blank",
@@ -62,6 +63,7 @@ _ABSENT_EN = {
     "not_linked": "not linked",
     "not_held": "not held",
     "before_start": "before the system began",
+    "no_consent": "outside the consent",
 }
 
 # Which compression suits a text is otherwise tried out anew, and costs more than writing it.
@@ -417,6 +419,11 @@ def population_condition(theme: Theme) -> str:
         parts.append("is_school_age")
     if theme.population.resident_only:
         parts.append("is_resident")
+    # consent may name the purposes it is for: a child who consented to others is not asked about here, now or in training
+    parts.append(
+        "child_id not in (select child_id from linkage.lnk_child_consent "
+        f"where themes is not null and not list_contains(themes, '{theme.key}'))"
+    )
     return " and ".join(parts)
 
 

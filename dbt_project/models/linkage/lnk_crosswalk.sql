@@ -140,6 +140,7 @@ final as (
     where registered.source_record_id is null
 )
 
+-- What consent leaves closed is nobody's record: not in the register, the features, the events or the outcomes.
 select
     final.source,
     final.source_record_id,
@@ -149,4 +150,15 @@ select
     final.source_file_sha256,
     final.source_row_number
 from final
+left join {{ ref('lnk_child_consent') }} as lnk_child_consent on final.child_id = lnk_child_consent.child_id
+where
+    final.child_id is null
+    or (
+        list_contains(lnk_child_consent.open_domains, 'resident')
+        and (
+            split_part(final.source, '.', 1) = 'consent'
+            or list_contains(lnk_child_consent.open_domains, split_part(final.source, '.', 1))
+            or len(list_filter(lnk_child_consent.open_items, lambda item: starts_with(item, final.source || '.'))) > 0
+        )
+    )
 order by final.source, final.source_record_id

@@ -4,6 +4,8 @@
 def model(dbt, session):
     dbt.config(materialized="table")
     dbt.ref("lnk_identity")
+    dbt.ref("lnk_consent")
+    dbt.source("cfg", "consent")
     dbt.source("cfg", "run")
     from kodomo_platform.linkage import link_records
 

@@ -42,9 +42,10 @@ with
                 partition by staged.source_record_id
                 order by staged._extract_date desc, staged._row_number desc, staged._source_file_sha256 asc
             ) = 1
-    ){% if not loop.last %},{% endif %}
+    ),
 {% endfor %}
-{% for source, model in staged %}
+gathered as (
+    {%- for source, model in staged %}
     select
         {{ source | replace('.', '_') }}.source,
         {{ source | replace('.', '_') }}.source_record_id,
@@ -59,4 +60,38 @@ with
         {{ source | replace('.', '_') }}._row_number
     from {{ source | replace('.', '_') }}
     {% if not loop.last %}union all{% endif %}
-{%- endfor %}
+    {%- endfor %}
+)
+
+-- Where consent is the ground (opt_in), a child without it never comes to be compared: neither the register's record nor
+-- one that bears the number. A record without a number may be anybody's: it may only meet a child who is open
+-- (kodomo_platform.linkage.consent). Adults of the register stand for households, not for themselves.
+select gathered.*
+from gathered
+cross join {{ source('cfg', 'consent') }} as rule
+cross join {{ source('cfg', 'run') }} as run
+left join {{ ref('lnk_consent') }} as lnk_consent
+    on
+        lnk_consent.source_record_id = case
+            when gathered.source = 'resident.register' then gathered.source_record_id else gathered.resident_number
+        end
+where
+    rule.rule <> 'opt_in'
+    or (gathered.source <> 'resident.register' and coalesce(gathered.resident_number, '') = '')
+    or (
+        gathered.source = 'resident.register'
+        and (
+            coalesce(gathered.birth_date__latest, gathered.birth_date) <= run.as_of_date - interval 20 year
+            or (
+                gathered.birth_date is null
+                and gathered.birth_date__latest is null
+                and gathered.relationship in ('head', 'spouse', 'parent')
+            )
+        )
+    )
+    or list_contains(coalesce(lnk_consent.open_domains, rule.open_without), split_part(gathered.source, '.', 1))
+    or len(
+        list_filter(
+            lnk_consent.open_items, lambda item: starts_with(item, split_part(gathered.source, '.', 1) || '.')
+        )
+    ) > 0

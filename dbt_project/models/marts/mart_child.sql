@@ -69,6 +69,9 @@ identity_row as (
             f._extract_date
         from {{ ref('stg_' ~ source.replace('.', '__')) }} as f
         inner join link as l on l.source = '{{ source }}' and l.source_record_id = f.source_record_id
+        {# consent to single items of a source shows none of its facts about the person #}
+        inner join {{ ref('lnk_child_consent') }} as c
+            on l.child_id = c.child_id and list_contains(c.open_domains, '{{ source.split('.')[0] }}')
     {%- endfor %}
 ),
 

@@ -1,4 +1,4 @@
--- 同意記録 / Consent records: one row per source_record_id × consented_on × scope.
+-- 同意記録 / Consent records: every line of the ledger, one row each.
 with source as not materialized (
     select * from {{ source('raw', 'raw_consent__record') }}
 ),
@@ -6,13 +6,19 @@ with source as not materialized (
 rules as (
     {{
         item_rules('consent.record', [
-            'resident_number', 'consented_on', 'valid_from', 'valid_until', 'withdrawn_on', 'scope',
+            'resident_number', 'consented_on', 'valid_from', 'valid_until', 'withdrawn_on', 'scope', 'decision',
+            'only_items', 'only_themes', 'given_by', 'route', 'evidence',
         ])
     }}
 ),
 
 current_rows as (
-    {{ current_rows(['resident_number', 'consented_on', 'valid_from', 'valid_until', 'withdrawn_on', 'scope']) }}
+    {{
+        current_rows([
+            'resident_number', 'consented_on', 'valid_from', 'valid_until', 'withdrawn_on', 'scope', 'decision',
+            'only_items', 'only_themes', 'given_by', 'route', 'evidence',
+        ])
+    }}
 ),
 
 cleansed as (
@@ -26,14 +32,32 @@ cleansed as (
         {{ staged_date('withdrawn_on') }},
         -- codes
         {{ staged_code('scope') }},
+        {{ staged_code('decision') }},
+        {{ staged_code('given_by') }},
+        {{ staged_code('route') }},
+        -- texts
+        {{ staged_text('only_items') }},
+        {{ staged_text('only_themes') }},
+        {{ staged_text('evidence') }},
         -- provenance
         {{ provenance('current_rows') }}
     from current_rows
     cross join rules
 ),
 
+-- A later extract corrects a line; two lines of one ledger stand both (the second may withdraw the first): which of a
+-- child's lines counts is for lnk_consent to say.
 superseded as (
-    {{ superseded_rows(['source_record_id', 'consented_on', 'scope']) }}
+    select
+        cleansed._extract_date,
+        cleansed._source_file_sha256,
+        cleansed._row_number
+    from cleansed
+    where cleansed.source_record_id is not null and cleansed.consented_on is not null and cleansed.scope is not null
+    qualify
+        cleansed._extract_date < max(cleansed._extract_date) over (
+            partition by cleansed.source_record_id, cleansed.consented_on, cleansed.scope
+        )
 ),
 
 final as (
@@ -47,6 +71,13 @@ final as (
         {{ item('withdrawn_on') }},
         -- codes
         {{ item('scope') }},
+        {{ item('decision') }},
+        {{ item('given_by') }},
+        {{ item('route') }},
+        -- texts
+        {{ item('only_items') }},
+        {{ item('only_themes') }},
+        {{ item('evidence') }},
         -- provenance
         {{ provenance('cleansed') }}
     from cleansed
