@@ -77,6 +77,10 @@ class PublishingError(KodomoError):
     """A snapshot cannot be written, found or verified."""
 
 
+class WithheldError(KodomoError):
+    """Nothing may be shown of this child: consent is the ground and is not there."""
+
+
 class OperationsError(KodomoError):
     """The operations database cannot be reached or refuses a change."""
 

@@ -10,6 +10,7 @@ import typer
 
 from kodomo_platform.cli.languages import Language, spoken
 from kodomo_platform.cli.options import Home, Json, apply_home, console
+from kodomo_platform.cli.withholding import withholds
 
 app = typer.Typer(help="Walk one published score back to where it came from.")
 
@@ -34,6 +35,8 @@ def lineage(
     from kodomo_platform.publishing import lineage as walk
     from kodomo_platform.publishing.lineage import render
 
+    if withholds(municipality, child, spoken(lang), as_json):
+        return
     tree = walk(municipality, child, theme, as_of.date() if as_of else None)
     if as_json:
         typer.echo(json.dumps(tree.to_dict(), ensure_ascii=False, indent=1, default=str))

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from kodomo_platform.cli.languages import Language, spoken
 from kodomo_platform.cli.options import Home, Json, apply_home, console
+from kodomo_platform.cli.withholding import withholds
 
 app = typer.Typer(help="Show and compare scores.", no_args_is_help=True)
 
@@ -112,6 +113,8 @@ def show(
     from kodomo_platform.scoring.comparison import latest
     from kodomo_platform.scoring.display import shown
 
+    if withholds(municipality, child, lang, as_json):
+        return
     rows = latest(municipality, child, theme)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=str))

@@ -22,9 +22,7 @@ def asks_consent(con: duckdb.DuckDBPyConnection) -> bool:
     ).fetchone()
     if there == (0,):
         return False
-    row = con.execute(
-        "select rule = 'opt_in' and list_contains(covered, 'resident') from cfg.consent"
-    ).fetchone()
+    row = con.execute("select rule = 'opt_in' and list_contains(covered, 'resident') from cfg.consent").fetchone()
     return row is not None and bool(row[0])
 
 
@@ -53,5 +51,6 @@ def drop_closed_pairs(con: duckdb.DuckDBPyConnection) -> int:
         """
     )
     after = con.execute("select count(*) from lnk_pair").fetchone()
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     return int(before[0]) - int(after[0])

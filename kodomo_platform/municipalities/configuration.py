@@ -118,12 +118,22 @@ def _consent_rows(municipality: Municipality, catalog: Catalog) -> dict[str, lis
     """
     rule = municipality.consent
     domains = list(dict.fromkeys(source.domain for source in catalog.sources.values() if source.domain != "consent"))
-    covered = [domain for domain in domains if rule.rule != "none" and (not rule.applies_to or domain in rule.applies_to)]
+    covered = [
+        domain for domain in domains if rule.rule != "none" and (not rule.applies_to or domain in rule.applies_to)
+    ]
+    held = {source.partition(".")[0] for source in municipality.by_source} - {"resident", "consent"}
+    if rule.rule != "none" and "resident" not in covered and held <= set(covered):
+        # all that the register could be linked to rests on consent: so does being in it
+        covered.append("resident")
     open_without = [domain for domain in domains if rule.rule != "opt_in" or domain not in covered]
     names = {(item.key, item.key) for item in catalog.items.values()}
     for source in catalog.sources.values():
         for item in source.items:
-            names |= {(source.key, item.key), (source.label_ja, item.key), (f"{source.label_ja}・{item.label_ja}", item.key)}
+            names |= {
+                (source.key, item.key),
+                (source.label_ja, item.key),
+                (f"{source.label_ja}・{item.label_ja}", item.key),
+            }
     ledger = catalog.sources.get(rule.source or "")
     scopes = (ledger.by_name["scope"].codes or {}) if ledger is not None and "scope" in ledger.by_name else {}
     return {

@@ -42,8 +42,9 @@ class ConsentRule(_Frozen):
         description="none: by law alone; opt_in: only with a valid consent; opt_out: unless refused."
     )
     source: Text | None = Field(default=None, description="The catalogue source that holds the consents.")
-    applies_to: list[Literal["education", "childcare", "welfare", "health", "medical", "survey"]] = Field(
-        default_factory=list, description="Domains that the rule covers; empty: all."
+    applies_to: list[Literal["resident", "education", "childcare", "welfare", "health", "medical", "survey"]] = Field(
+        default_factory=list,
+        description="Domains that the rule covers; empty: all. Where it covers all that is held, the register too.",
     )
     basis: Text | None = Field(default=None, description="Why this rule (law, ordinance, decision).")
 

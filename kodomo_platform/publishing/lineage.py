@@ -22,7 +22,7 @@ from kodomo_platform import operations
 from kodomo_platform.catalog import Item, load_catalog
 from kodomo_platform.errors import PublishingError
 from kodomo_platform.settings import get_settings
-from kodomo_platform.shelf import Snapshot, snapshot_as_of, verify
+from kodomo_platform.shelf import Snapshot, require_open, snapshot_as_of, verify
 
 Language = Literal["ja", "en"]
 
@@ -113,6 +113,7 @@ def lineage(code: str, child_id: str, theme: str, as_of: date | None = None) -> 
         PublishingError: no such snapshot, or no score of this child for this theme in it. The message does not repeat
             the child id: somebody may have typed a name.
     """
+    require_open(code, child_id)
     snapshot = snapshot_as_of(code, as_of)
     faults = verify(snapshot.path)
     with duckdb.connect(":memory:") as con:
@@ -407,7 +408,6 @@ _STATUS = {
     "not_held": ("未保有", "not held"),
     "before_start": ("システム導入前", "before the system began"),
     "unreadable": ("判読不能", "unreadable"),
-    "no_consent": ("同意の範囲外", "outside the consent"),
 }
 _METHOD = {
     "number": ("番号一致", "by number"),

@@ -15,7 +15,7 @@ import duckdb
 from kodomo_platform.catalog import Source, load_catalog
 from kodomo_platform.quality.engine import table_columns
 
-STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "unreadable", "no_consent")
+STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "unreadable")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring.changes import published_scores
 from kodomo_platform.scoring.model_card import CANDIDATES
 from kodomo_platform.settings import get_settings, municipality_code
+from kodomo_platform.shelf import require_open
 from kodomo_platform.warehouse import connect
 
 # A move of less than this share of a band's width is rounding, not news.
@@ -222,7 +223,12 @@ def compare(
 
 
 def latest(municipality: str, child_id: str, theme: str | None = None) -> list[dict[str, Any]]:
-    """The published scores of one child, newest first, with reasons and rules as lists."""
+    """The published scores of one child, newest first, with reasons and rules as lists.
+
+    Raises WithheldError where consent was the ground and is not there any more: older scores are not shown either.
+    """
+    if published_scores(municipality):
+        require_open(municipality, child_id)
     con = connect(":memory:")
     try:
         cursor = con.execute(

@@ -42,7 +42,7 @@ from kodomo_platform.scoring.changes import add_changes, previous_scores
 from kodomo_platform.scoring.conformal import certainty, entries
 from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
 
-STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "no_consent")
+STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start")
 REASONS_SHOWN = 6
 # Children whose reasons are written at a time.
 _PIECE = 50_000
@@ -55,7 +55,6 @@ _ABSENT_JA = {
     "not_linked": "未連携",
     "not_held": "保有なし",
     "before_start": "システム開始前",
-    "no_consent": "同意の範囲外",
 }
 _ABSENT_EN = {
     "blank": "blank",
@@ -63,7 +62,6 @@ _ABSENT_EN = {
     "not_linked": "not linked",
     "not_held": "not held",
     "before_start": "before the system began",
-    "no_consent": "outside the consent",
 }
 
 # Which compression suits a text is otherwise tried out anew, and costs more than writing it.

@@ -17,15 +17,19 @@ from kodomo_platform.shelf.snapshots import (
     snapshots,
 )
 from kodomo_platform.shelf.verification import verify
+from kodomo_platform.shelf.withholding import Withheld, require_open, withheld
 
 __all__ = [
     "CONTRACT_VERSION",
     "Snapshot",
+    "Withheld",
     "current_snapshot",
     "open_snapshot",
     "published_files",
     "published_tables",
+    "require_open",
     "snapshot_as_of",
     "snapshots",
     "verify",
+    "withheld",
 ]

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-CONTRACT_VERSION = "1.0"
+CONTRACT_VERSION = "2.0"
+#: snapshots of these versions are still read; a table that came later is then not there
+READABLE = ("1.0", CONTRACT_VERSION)
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 
@@ -55,6 +57,8 @@ class Table:
     #: rows with the same key are allowed (a log, not a register)
     log: bool = False
     in_contract: bool = True
+    #: contract version that brought the table
+    since: str = "1.0"
     note: str = ""
 
     @property
@@ -156,6 +160,16 @@ REJECTS = Table(
     note="records that could not be read: where and why, never the value",
 )
 
+WITHHELD = Table(
+    name="withheld",
+    origin="marts.mart_withheld",
+    zone=Zone.PSEUDONYMOUS,
+    columns=_columns("child_id varchar, state varchar, since date"),
+    key=("child_id",),
+    since="2.0",
+    note="children of whom nothing is shown, also of older snapshots: consent is the ground and is not there",
+)
+
 SOURCE_ROWS = Table(
     name="source_rows",
     origin="(every staging table)",
@@ -172,6 +186,7 @@ SOURCE_ROWS = Table(
 TABLES: tuple[Table, ...] = (
     QUALITY_RESULTS,
     REJECTS,
+    WITHHELD,
     RISK_SCORES,
     CHILD_REGISTER,
     CHILD_FEATURES,

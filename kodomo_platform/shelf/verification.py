@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from kodomo_platform.errors import Fault, PublishingError
-from kodomo_platform.shelf.contract import CHECKSUMS, CONTRACT_VERSION, MANIFEST, TABLES
+from kodomo_platform.shelf.contract import CHECKSUMS, MANIFEST, READABLE, TABLES
 from kodomo_platform.shelf.snapshots import content_hash, file_sha256, read_manifest
 
 
@@ -33,9 +33,9 @@ def verify(path: Path) -> list[Fault]:
         with duckdb.connect(":memory:") as con:
             for table in TABLES:
                 entry = manifest["tables"].get(table.name)
-                if entry is None:
+                if entry is None and table.since <= str(manifest["contract_version"]):
                     faults.append(Fault(path / MANIFEST, None, f"tables.{table.name}", "not in the manifest"))
-                else:
+                elif entry is not None:
                     faults += _table_faults(con, path / table.file, entry)
     except (KeyError, TypeError, AttributeError, ValueError):
         faults.append(Fault(path / MANIFEST, None, "", "the manifest lacks a part, or a part has the wrong form"))
@@ -45,8 +45,8 @@ def verify(path: Path) -> list[Fault]:
 def _manifest_faults(path: Path, manifest: dict[str, Any]) -> list[Fault]:
     file = path / MANIFEST
     faults = []
-    if manifest["contract_version"] != CONTRACT_VERSION:
-        faults.append(Fault(file, None, "contract_version", f"expected {CONTRACT_VERSION}"))
+    if manifest["contract_version"] not in READABLE:
+        faults.append(Fault(file, None, "contract_version", f"expected one of {', '.join(READABLE)}"))
     if manifest["version"] != path.name:
         faults.append(Fault(file, None, "version", "the folder has another name"))
     if manifest["as_of_date"] != path.parent.name or manifest["municipality"] != path.parent.parent.name:

@@ -112,6 +112,8 @@ def _outcomes(con: Any, need: Any, theme: str, seed: int = 2) -> None:
     rng = np.random.default_rng(seed)
     who = np.flatnonzero(rng.random(len(need)) < 1 / (1 + np.exp(-(1.4 * need - 3.2))))
     con.register("_made", {"who": who, "back": rng.integers(1, 900, len(who))})
+    con.execute("create schema if not exists linkage")
+    con.execute("create table if not exists linkage.lnk_child_consent (child_id varchar, themes varchar[])")
     con.execute(
         "create table marts.mart_outcome as select 'c' || lpad(who::varchar, 8, '0') as child_id, "
         f"'{theme}' as theme, date '{AS_OF}' - back::int as outcome_date, 'x' as source from _made"

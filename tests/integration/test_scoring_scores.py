@@ -75,6 +75,8 @@ def make_marts(
         "'335000' || (hash(household_id) % 3)::varchar as postal_code, "
         "if(child_id = 'c000001', 'active', 'none') as protection_measure from marts.mart_child_features"
     )
+    con.execute("create schema if not exists linkage")
+    con.execute("create table linkage.lnk_child_consent (child_id varchar, themes varchar[])")
     con.execute("create table marts.mart_outcome (child_id varchar, theme varchar, outcome_date date, source varchar)")
     chance = 1 / (1 + np.exp(-(2.2 * need - 3.0)))
     rows = [

@@ -34,14 +34,15 @@ line as (
         staged._row_number,
         rule.as_of_date,
         coalesce(staged.consented_on, staged.valid_from) as given_on,
-        coalesce(staged.valid_from, staged.consented_on) > rule.as_of_date as is_ahead,
-        staged.valid_until < rule.as_of_date or staged.valid_until__status = 'unreadable' as has_ended,
+        coalesce(coalesce(staged.valid_from, staged.consented_on) > rule.as_of_date, false) as is_ahead,
+        coalesce(staged.valid_until < rule.as_of_date, false)
+        or staged.valid_until__status = 'unreadable' as has_ended,
         staged.withdrawn_on__status = 'unreadable' or staged.decision__status = 'unreadable' as is_doubtful,
-        staged.withdrawn_on <= rule.as_of_date
+        coalesce(staged.withdrawn_on <= rule.as_of_date, false)
         or staged.withdrawn_on__status = 'unreadable'
-        or staged.decision in ('withdrawn', 'refused')
+        or coalesce(staged.decision in ('withdrawn', 'refused'), false)
         or staged.decision__status = 'unreadable' as takes_back,
-        staged.decision = 'refused' as is_refusal,
+        coalesce(staged.decision = 'refused', false) as is_refusal,
         -- a ledger without this column is in the order of decisions; a blank in the column is no decision
         coalesce(staged.consented_on, staged.valid_from) is null
         and staged.consented_on__status <> 'not_held'

@@ -98,6 +98,8 @@ def fill(con: duckdb.DuckDBPyConnection, *, run_id: str = RUN, as_of: date = AS_
           'school_refusal_ebm' as model_name, '3' as model_version, 'mlrun-9' as mlflow_run_id,
           '{run_id}' as dagster_run_id, 'fh' as feature_hash, 'ch' as criteria_hash, 'abc123' as code_version
           from (values ('C-1', 0.7, 1, 'high'), ('C-2', 0.2, 2, 'low'), ('C-3', 0.1, 3, 'low')) as t(c, s, r, b);
+        create or replace table marts.mart_withheld as select 'C-9' as child_id, 'withdrawn' as state,
+          date '2026-09-20' as since;
         create table if not exists quality.results(run_id varchar, as_of_date date, table_name varchar, item varchar,
           expectation varchar, kind varchar, severity varchar, evaluated bigint, unexpected bigint, percent double,
           threshold double, status varchar, passed boolean, label_ja varchar, label_en varchar, extract_date date);
