@@ -65,11 +65,13 @@ def check(municipality: Code, run_id: str = "manual", home: Home = None, as_json
     """Run all suites on the warehouse as it stands; exit code 1 if a critical expectation fails."""
     apply_home(home)
     from kodomo_platform.municipalities import load_municipality
-    from kodomo_platform.quality import validate
+    from kodomo_platform.quality import memory, validate
 
     con = _open(municipality, read_only=False)
     try:
+        memory.put_back(con, municipality)
         results = validate(con, load_municipality(municipality), None, run_id)
+        memory.keep_results(con, municipality, run_id)
     finally:
         con.close()
     if as_json:
@@ -172,13 +174,17 @@ def sheets(
     """Write one correction sheet (XLSX) per holder of a source with open entries."""
     apply_home(home)
     from kodomo_platform.municipalities import load_municipality
+    from kodomo_platform.operations import by_pipeline
+    from kodomo_platform.quality import memory
     from kodomo_platform.quality.sheets import counted_since_load, write_sheets
 
     con = _open(municipality, read_only=False)
     try:
+        memory.put_back(con, municipality)
         folder, run = out or get_settings().reports / municipality / "sheets", counted_since_load(con)
         for path in write_sheets(con, load_municipality(municipality), _as_of(con), folder, run_id=run):
             typer.echo(str(path))
+        memory.keep_sheets(con, municipality, by_pipeline("correction sheets written", purpose="quality"))
     finally:
         con.close()
 
@@ -198,11 +204,15 @@ def returned(
     apply_home(home)
     from dataclasses import asdict
 
+    from kodomo_platform.operations import by_pipeline
+    from kodomo_platform.quality import memory
     from kodomo_platform.quality.returned import read_returned
 
     con = _open(municipality, read_only=False)
     try:
+        memory.put_back(con, municipality)
         found = read_returned(con, file, _as_of(con), sheet=sheet)
+        memory.keep_sheets(con, municipality, by_pipeline("answers of an office taken over", purpose="quality"))
     finally:
         con.close()
     if as_json:
@@ -315,19 +325,12 @@ def decide(
 ) -> None:
     """Record whether an item with many blanks enters the analysis of a theme, with the reason."""
     apply_home(home)
-    from kodomo_platform import operations
     from kodomo_platform.municipalities import load_municipality
     from kodomo_platform.quality.decisions import decide as record
     from kodomo_platform.quality.decisions import keep
 
     town = load_municipality(municipality)
     made = record(town, item, theme, include, reason, by)
-    operations.audit(
-        operations.Act(by, reason, "quality"),
-        f"absence {'include' if include else 'exclude'}",
-        f"{theme} {item}",
-        municipality=municipality,
-    )
     if get_settings().warehouse(municipality).exists():
         con = _open(municipality, read_only=False)
         try:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Metrics = Mapping[tuple[str, str], float]
 CRITICAL, WARNING, PASSED = "critical", "warning", "passed"
 _HISTORY = "linkage.lnk_metric_history"
+_HISTORY_DDL = (
+    f"create table if not exists {_HISTORY} (place bigint, run_id varchar, as_of_date date, metric varchar, "
+    "source varchar, value double)"
+)
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _TREND_RUNS = 12
 
@@ -128,16 +132,28 @@ def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
 
 def keep_history(con: duckdb.DuckDBPyConnection, run_id: str, as_of: date) -> None:
     """Add this run's metrics to the warehouse's history; a run that is repeated replaces its own."""
-    con.execute(
-        f"create table if not exists {_HISTORY} (place bigint, run_id varchar, as_of_date date, metric varchar, "
-        "source varchar, value double)"
-    )
+    con.execute(_HISTORY_DDL)
     con.execute(f"delete from {_HISTORY} where run_id = ?", [run_id])
     con.execute(
         f"insert into {_HISTORY} select (select coalesce(max(place), 0) + 1 from {_HISTORY}), ?, ?, metric, source, value "
         "from linkage.lnk_metric",
         [run_id, as_of],
     )
+
+
+def put_back_history(con: duckdb.DuckDBPyConnection, code: str) -> int:
+    """Fill the history from the operations database where this warehouse has none; how many rows."""
+    from kodomo_platform import operations
+
+    return operations.put_back(con, code, _HISTORY, _HISTORY_DDL)
+
+
+def save_history(con: duckdb.DuckDBPyConnection, code: str, run_id: str) -> None:
+    """Keep this run's metrics in the operations database: no run could make them again."""
+    from kodomo_platform import operations
+
+    act = operations.by_pipeline("linkage metrics of a run", run_id, purpose="linkage")
+    operations.keep_rows(con, code, _HISTORY, act, by="run_id", key=run_id)
 
 
 def former_metrics(con: duckdb.DuckDBPyConnection, run_id: str) -> dict[tuple[str, str], float] | None:

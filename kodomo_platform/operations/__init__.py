@@ -46,6 +46,7 @@ from kodomo_platform.operations.children import (
     undo_merge,
 )
 from kodomo_platform.operations.database import close, exists, migrate, transaction
+from kodomo_platform.operations.keeping import keep_rows, put_back
 from kodomo_platform.operations.ledger import (
     Load,
     Publication,
@@ -56,6 +57,17 @@ from kodomo_platform.operations.ledger import (
     record_publication,
     register_municipality,
     registered_municipalities,
+)
+from kodomo_platform.operations.register import (
+    AnalysisDecision,
+    GovernanceEvent,
+    GovernanceRecord,
+    analysis_decisions,
+    change_record,
+    decide_analysis,
+    governance_record,
+    governance_records,
+    open_record,
 )
 from kodomo_platform.operations.reviews import (
     ReviewDecision,
@@ -68,6 +80,7 @@ from kodomo_platform.operations.reviews import (
 
 __all__ = [
     "Act",
+    "AnalysisDecision",
     "Approval",
     "AuditEntry",
     "AuditFault",
@@ -76,6 +89,8 @@ __all__ = [
     "ChildEvent",
     "ChildHistory",
     "ChildRecord",
+    "GovernanceEvent",
+    "GovernanceRecord",
     "IdState",
     "Load",
     "NewChild",
@@ -84,6 +99,7 @@ __all__ = [
     "RegisteredMunicipality",
     "ReviewDecision",
     "SaveReport",
+    "analysis_decisions",
     "approve_model",
     "approved_model",
     "audit",
@@ -91,19 +107,26 @@ __all__ = [
     "audit_log",
     "audit_verify",
     "by_pipeline",
+    "change_record",
     "child_history",
     "close",
+    "decide_analysis",
     "erase_person",
     "exists",
     "former_child_ids",
+    "governance_record",
+    "governance_records",
     "id_state",
     "installation_secret",
+    "keep_rows",
     "known_child_ids",
     "loads",
     "migrate",
     "model_history",
+    "open_record",
     "pair_id",
     "publications",
+    "put_back",
     "record_load",
     "record_publication",
     "register_municipality",

@@ -128,6 +128,7 @@ def migrate() -> list[str]:
             Path(connection.settings_dict["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         try:
             applied: list[str] = []
+            _refuse_newer(connection)
             if MigrationExecutor(connection).migration_plan(_targets(connection)):
                 with _one_migrator(connection):
                     executor = MigrationExecutor(connection)
@@ -142,6 +143,22 @@ def migrate() -> list[str]:
             ) from error
         _migrated.add(url)
         return applied
+
+
+def _refuse_newer(connection: Any) -> None:
+    """A database that a newer version has changed is left alone: this version would write what that one forbids."""
+    from django.db.migrations.loader import MigrationLoader
+
+    loader = MigrationLoader(connection)
+    ours = {app for app, _ in loader.disk_migrations}
+    unknown = sorted(f"{app}.{name}" for app, name in loader.applied_migrations if app in ours)
+    unknown = [name for name in unknown if tuple(name.split(".", 1)) not in loader.disk_migrations]
+    if unknown:
+        raise OperationsError(
+            f"the operations database was written by a newer version ({', '.join(unknown[:3])})",
+            expected="the version of this platform that made it, or a newer one",
+            action="install that version, or restore the backup made before it",
+        )
 
 
 def municipality_row(code: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 
 class LoadStatus(models.TextChoices):  # type: ignore[misc]
@@ -38,6 +38,26 @@ class ApprovalStatus(models.TextChoices):  # type: ignore[misc]
     APPROVED = "approved"
     REJECTED = "rejected"
     RETIRED = "retired"
+
+
+class DecisionKind(models.TextChoices):  # type: ignore[misc]
+    ABSENCE = "absence"
+    THRESHOLD = "threshold"
+
+
+class RecordKind(models.TextChoices):  # type: ignore[misc]
+    GROUND = "ground"
+    CONSENT = "consent"
+    REQUEST = "request"
+    HOLD = "hold"
+    EXPORT = "export"
+    INCIDENT = "incident"
+    CERTIFICATE = "certificate"
+    RECEIPT = "receipt"
+    PAPER = "paper"
+    OUTSOURCER = "outsourcer"
+    TRAINING = "training"
+    INSPECTION = "inspection"
 
 
 def _of(choices: Any, field: str, name: str) -> models.CheckConstraint:
@@ -270,3 +290,82 @@ class AuditHead(models.Model):  # type: ignore[misc]
 
     class Meta:
         constraints = (models.CheckConstraint(condition=Q(id=1), name="operations_one_head"),)
+
+
+class AnalysisDecision(models.Model):  # type: ignore[misc]
+    """Whether an item enters the analysis of a theme, or which share of faults an expectation accepts. Only added to."""
+
+    municipality = _municipality()
+    kind = models.CharField(max_length=10, choices=DecisionKind.choices)
+    subject = models.CharField(max_length=200)  # an item's key, or an expectation's id
+    theme = models.CharField(max_length=50, blank=True)
+    include = models.BooleanField(null=True, blank=True)
+    threshold = models.FloatField(null=True, blank=True)
+    reason = models.TextField()
+    decided_by = models.CharField(max_length=200)
+    decided_on = models.DateField()
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["municipality", "kind"], name="operations_analysis_kind"),)
+        constraints = (
+            _of(DecisionKind, "kind", "operations_analysis_known"),
+            models.CheckConstraint(
+                condition=Q(kind="absence", include__isnull=False, threshold__isnull=True)
+                | Q(kind="threshold", include__isnull=True, threshold__isnull=False),
+                name="operations_analysis_value",
+            ),
+        )
+
+
+class KeptRows(models.Model):  # type: ignore[misc]
+    """Rows of a warehouse table that no run could make again: a run's quality results, a sheet's entries."""
+
+    municipality = _municipality()
+    table = models.CharField(max_length=100)
+    key = models.CharField(max_length=200)
+    columns = models.JSONField()
+    rows = models.JSONField()
+    kept_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["municipality", "table", "key"], name="operations_kept_rows"),)
+
+
+class GovernanceRecord(models.Model):  # type: ignore[misc]
+    """A ground, consent, request, hold, export, incident …: its state now. What happened to it is `GovernanceEvent`."""
+
+    municipality = _municipality()
+    kind = models.CharField(max_length=20, choices=RecordKind.choices)
+    key = models.CharField(max_length=200)
+    state = models.CharField(max_length=20)
+    person = models.CharField(max_length=40, blank=True)  # child_id, where it is about one child
+    valid_from = models.DateField(null=True, blank=True)
+    valid_until = models.DateField(null=True, blank=True)
+    due_on = models.DateField(null=True, blank=True)
+    body = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = (models.Index(fields=["person"], name="operations_record_person"),)
+        constraints = (
+            models.UniqueConstraint(fields=["municipality", "kind", "key"], name="operations_record_key"),
+            _of(RecordKind, "kind", "operations_record_kind"),
+            models.CheckConstraint(
+                condition=Q(valid_from__isnull=True)
+                | Q(valid_until__isnull=True)
+                | Q(valid_until__gte=F("valid_from")),
+                name="operations_record_period",
+            ),
+        )
+
+
+class GovernanceEvent(models.Model):  # type: ignore[misc]
+    """One step in a record's life: the state it came into, from which day, by whom. Only added to."""
+
+    record = models.ForeignKey(GovernanceRecord, on_delete=models.PROTECT, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    effective_on = models.DateField()
+    state = models.CharField(max_length=20)
+    actor = models.CharField(max_length=200)
+    audit_entry = models.ForeignKey(AuditEntry, on_delete=models.PROTECT, related_name="+")
+    body = models.JSONField(default=dict)

@@ -49,7 +49,7 @@ def known_child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings
 @retried
 def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
     from kodomo_platform.linkage import save_ids
-    from kodomo_platform.linkage.watch import keep_history, read_metrics, trend
+    from kodomo_platform.linkage.watch import keep_history, put_back_history, read_metrics, save_history, trend
     from kodomo_platform.orchestration.charts import share_chart
 
     municipality = partition_municipality(context)
@@ -61,7 +61,9 @@ def child_ids(context: dg.AssetExecutionContext, run_settings: RunSettings) -> d
         ).fetchall()
         queue = con.execute("select count(*) from linkage.lnk_review_queue").fetchone()
         model = con.execute("select version, sha256 from linkage.lnk_model").fetchone() or ("", "")
+        put_back_history(con, municipality.code)
         keep_history(con, context.run_id, as_of)
+        save_history(con, municipality.code, context.run_id)
         watched = {metric: value for (metric, source), value in read_metrics(con).items() if not source}
         counted = con.execute("select metric, value from linkage.lnk_run_count").fetchall()
         history = trend(con)
@@ -95,10 +97,11 @@ with warnings.catch_warnings():
 @retried
 def linkage_checks(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
     """Contradictions stop the run before any id is kept; the rest is told."""
-    from kodomo_platform.linkage.watch import CRITICAL, PASSED, former_metrics, judge, read_metrics
+    from kodomo_platform.linkage.watch import CRITICAL, PASSED, former_metrics, judge, put_back_history, read_metrics
 
     municipality = partition_municipality(context)
     with warehouse(municipality.code) as con:
+        put_back_history(con, municipality.code)
         findings = judge(read_metrics(con), former_metrics(con, context.run.run_id))
     for finding in findings:
         yield dg.AssetCheckResult(

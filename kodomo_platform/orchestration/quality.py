@@ -39,7 +39,9 @@ def _report(
     as_of: dt.date,
 ) -> Path | None:
     """The run's report and, for the holders, its correction sheets. Failing to tell does not undo what was found."""
+    from kodomo_platform.operations import by_pipeline
     from kodomo_platform.quality import html_report
+    from kodomo_platform.quality.memory import keep_sheets
     from kodomo_platform.quality.sheets import write_sheets
     from kodomo_platform.settings import get_settings
 
@@ -47,6 +49,8 @@ def _report(
         report = html_report(con, municipality, context.run.run_id)
         folder = get_settings().reports / municipality.code / "sheets"
         sheets = write_sheets(con, municipality, as_of, folder, run_id=context.run.run_id)
+        act = by_pipeline("correction sheets written", context.run.run_id, purpose="quality")
+        keep_sheets(con, municipality.code, act)
     except Exception as error:
         # the type alone: a database's message may quote a cell
         context.log.warning(f"the quality report could not be written ({type(error).__name__})")
@@ -76,7 +80,7 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name=f"quality_of_{layer}", specs=specs, can_subset=True)
     @retried
     def check(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
-        from kodomo_platform.quality import group_results, validate
+        from kodomo_platform.quality import group_results, memory, validate
 
         municipality = partition_municipality(context)
         as_of = run_settings.as_of_date(municipality)
@@ -84,7 +88,9 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         asked = context.selected_asset_check_keys
         chosen = [table for table in tables if any(key.asset_key == dg.AssetKey(table) for key in asked)]
         with warehouse(municipality.code) as con:
+            memory.put_back(con, municipality.code)
             results = validate(con, municipality, chosen, context.run.run_id, as_of)
+            memory.keep_results(con, municipality.code, context.run.run_id)
             broken = any(not result.passed and result.severity == "critical" for result in results)
             report = _report(context, con, municipality, as_of) if broken or layer in _TOLD_AFTER else None
         found = {(item.table.split(".")[-1], item.group): item for item in group_results(results)}

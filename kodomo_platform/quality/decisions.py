@@ -1,7 +1,7 @@
 """Whether an item with many blanks enters the analysis of a theme: who decided it, when, and why.
 
-A decision stands in the municipality's file (`absence_decisions`) or is recorded with ``kodomo quality decide``, which
-appends to ``<home>/decisions/<code>.yaml``. The newest decision on an item and theme holds. `keep` writes what holds into
+A decision stands in the municipality's file (`absence_decisions`) or is recorded with ``kodomo quality decide`` in the
+operations database; a file of decisions that an earlier version wrote is read too. The newest decision on an item and theme holds. `keep` writes what holds into
 ``quality.absence_decision`` of the warehouse, where the scoring room reads which items are left out; what leaving an item
 out does to a model is measured there, not here.
 """
@@ -22,14 +22,34 @@ if TYPE_CHECKING:
 
 
 def decisions_file(code: str) -> Path:
-    """Where decisions recorded by command are kept."""
+    """Where an earlier version kept decisions recorded by command; still read, never written."""
     from kodomo_platform.settings import get_settings
 
     return get_settings().home / "decisions" / f"{code}.yaml"
 
 
 def recorded(code: str) -> list[AbsenceDecision]:
-    """Decisions recorded by command, oldest first. Raises `QualityError` when the file was spoilt."""
+    """Decisions recorded by command, oldest first. Raises `QualityError` when an earlier version's file was spoilt."""
+    from kodomo_platform import operations
+    from kodomo_platform.municipalities.models import AbsenceDecision
+
+    kept = [
+        AbsenceDecision.model_validate(
+            {
+                "item": decision.subject,
+                "theme": decision.theme,
+                "include": decision.include,
+                "reason": decision.reason,
+                "decided_by": decision.decided_by,
+                "decided_on": decision.decided_on,
+            }
+        )
+        for decision in operations.analysis_decisions(code, "absence")
+    ]
+    return [*_of_earlier_version(code), *kept]
+
+
+def _of_earlier_version(code: str) -> list[AbsenceDecision]:
     import yaml
     from pydantic import ValidationError
 
@@ -46,7 +66,7 @@ def recorded(code: str) -> list[AbsenceDecision]:
             "the file of decisions cannot be read",
             where=str(file),
             expected="a list of item, theme, include, reason, decided_by, decided_on",
-            action="mend or remove it; `kodomo quality decide` writes it",
+            action="mend or remove it; `kodomo quality decide` records decisions elsewhere now",
         ) from error
 
 
@@ -75,8 +95,7 @@ def decide(
     on: dt.date | None = None,
 ) -> AbsenceDecision:
     """Record a decision; earlier ones stay in the file. Raises `QualityError` for an unknown item or theme, or no reason."""
-    import yaml
-
+    from kodomo_platform import operations
     from kodomo_platform.municipalities.models import AbsenceDecision
 
     if item not in load_catalog().items:
@@ -101,12 +120,15 @@ def decide(
             "decided_on": on or dt.date.today(),
         }
     )
-    file = decisions_file(municipality.code)
-    entries = [one.model_dump(mode="json") for one in (*recorded(municipality.code), made)]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(".part")
-    aside.write_text(yaml.safe_dump(entries, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    aside.replace(file)
+    operations.decide_analysis(
+        municipality.code,
+        "absence",
+        item,
+        operations.Act(by.strip(), reason.strip(), "quality"),
+        decided_on=made.decided_on,
+        theme=theme,
+        include=include,
+    )
     return made
 
 

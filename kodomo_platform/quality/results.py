@@ -56,7 +56,7 @@ class ExpectationResult:
 
 
 _COLUMNS = tuple(field.name for field in fields(ExpectationResult))
-_DDL = """
+RESULTS_DDL = """
 create table if not exists quality.results (
     run_id varchar not null, as_of_date date not null, table_name varchar not null, item varchar,
     expectation varchar not null, kind varchar not null, severity varchar not null, evaluated bigint not null,
@@ -81,7 +81,7 @@ def write_results(con: duckdb.DuckDBPyConnection, results: Sequence[ExpectationR
     A process killed halfway leaves the former state: delete and insert are one transaction.
     """
     con.execute("create schema if not exists quality")
-    con.execute(_DDL)
+    con.execute(RESULTS_DDL)
     if not results:
         return
     import pyarrow as pa

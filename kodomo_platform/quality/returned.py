@@ -30,7 +30,7 @@ _ANSWER = 12
 _ANSWERS = {"corrected": ("修正済", "修正済み", "corrected", "fixed"), "right": ("誤りではない", "正しい", "right", "correct"),
             "checking": ("確認中", "調査中", "checking")}  # fmt: skip
 
-_DDL = """
+ISSUED_DDL = """
 create table if not exists quality.correction_issued (
     sheet varchar, source varchar, place bigint, entry varchar, fingerprint varchar, issued_on date
 )
@@ -85,7 +85,7 @@ def issue(
     """Remember what a sheet said when it was sent (hashes and entry numbers alone)."""
     import pyarrow as pa
 
-    con.execute(_DDL)
+    con.execute(ISSUED_DDL)
     listed = [
         (source, place, str(row[0]), fingerprint([neutralise(cell) for cell in row]))
         for source, members in rows.items()

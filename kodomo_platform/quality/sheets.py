@@ -98,7 +98,7 @@ def _persons(con: duckdb.DuckDBPyConnection, rows: list[FaultyRow], salt: str) -
 def _salt(con: duckdb.DuckDBPyConnection, record: bool) -> str:
     if record:
         con.execute("create schema if not exists quality")
-        con.execute("create table if not exists quality.correction_salt (salt varchar)")
+        con.execute(SALT_DDL)
         con.execute(
             "insert into quality.correction_salt select uuid()::varchar "
             "where not exists (select 1 from quality.correction_salt)"
@@ -109,7 +109,9 @@ def _salt(con: duckdb.DuckDBPyConnection, record: bool) -> str:
     return str(row[0]) if row else ""
 
 
-_DDL = """
+SALT_DDL = "create table if not exists quality.correction_salt (salt varchar)"
+
+ENTRY_DDL = """
 create table if not exists quality.correction_entry (
     entry varchar primary key, source varchar, expectation varchar, identity varchar, first_seen date, last_seen date,
     closed_on date, answer varchar, answered_on date
@@ -128,7 +130,7 @@ def _prepare(con: duckdb.DuckDBPyConnection) -> None:
     }
     if columns and "identity" not in columns:
         con.execute("drop table quality.correction_entry")  # written before entries were known across extracts
-    con.execute(_DDL)
+    con.execute(ENTRY_DDL)
 
 
 def open_entries(
