@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.errors import LinkageError
+from kodomo_platform.protection import HIDDEN, is_hidden
 
 if TYPE_CHECKING:
     import duckdb
@@ -498,13 +499,18 @@ def _cases(con: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
         """
     ).fetchall()
     names = ("fault", "left_source", "left_record", "right_source", "right_record", "kinds")
+    where = ("address_match", "phone_match")
+    hidden = [is_hidden(con, ((row[1], row[2]), (row[3], row[4]))) for row in rows]
     return [
         dict(zip(names, row[: len(names)], strict=True))
         | {
             "values": {
-                name: ["" if value is None else str(value) for value in row[at : at + 2]]
+                name: [
+                    "" if value is None else HIDDEN["ja"] if closed and name in where else str(value)
+                    for value in row[at : at + 2]
+                ]
                 for name, at in zip(SHOWN, range(len(names), len(row), 2), strict=True)
             }
         }
-        for row in rows
+        for row, closed in zip(rows, hidden, strict=True)
     ]

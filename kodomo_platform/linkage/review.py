@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.evidence import comparisons
+from kodomo_platform.protection import HIDDEN, is_hidden
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,6 +40,8 @@ _SHOWN = {
     "birth_date": "生年月日", "birth_date__precision": "生年月日の確かさ", "resident_number": "宛名番号",
     "address_match": "住所", "phone_match": "電話", "guardian_match": "保護者",
 }  # fmt: skip
+# where a person is found
+_WHERE = ("address_match", "phone_match")
 _VALUES_JA = {
     "sex": {"female": "女", "male": "男", "unknown": "不明"},
     "birth_date__precision": {"day": "日まで", "month": "月まで", "year": "年まで", "unknown": "不明"},
@@ -162,7 +165,11 @@ def words(evidence: dict[str, str]) -> list[tuple[str, str, str]]:
 
 
 def side_by_side(con: duckdb.DuckDBPyConnection, pair: QueuedPair) -> list[tuple[str, str, str]]:
-    """The two records' matching forms: (item in Japanese, left, right). Personal: for the reviewer's eyes only."""
+    """The two records' matching forms: (item in Japanese, left, right). Personal: for the reviewer's eyes only.
+
+    Where one of the two is protected (支援措置), address and phone of both stay hidden: the evidence says whether they agree.
+    """
+    hidden = is_hidden(con, (pair.left, pair.right))
     sides: list[tuple[Any, ...]] = []
     for source, record in (pair.left, pair.right):
         row = con.execute(
@@ -172,6 +179,8 @@ def side_by_side(con: duckdb.DuckDBPyConnection, pair: QueuedPair) -> list[tuple
         sides.append(row or (None,) * len(_SHOWN))
 
     def shown(item: str, value: Any) -> str:
+        if hidden and item in _WHERE and value is not None:
+            return HIDDEN["ja"]
         return "" if value is None else _VALUES_JA.get(item, {}).get(str(value), str(value))
 
     return [

@@ -248,10 +248,19 @@ def _selected(con: duckdb.DuckDBPyConnection, table: Table, as_of: date) -> tupl
     further = sorted(set(there) - known) if table.open else []
     columns = [*table.columns, *(Column(name, None) for name in further)]
     chosen = [(column, column.type or _portable(there[column.warehouse_name])) for column in columns]
-    expressions = ", ".join(
-        f"cast({_name(column.warehouse_name)} as {type_}) as {_name(column.name)}" for column, type_ in chosen
-    )
+
+    def value(column: Column) -> str:
+        name = _name(column.warehouse_name)
+        return (
+            f"case when not coalesce({table.hidden_where}, true) then {name} end"
+            if column.name in table.hidden
+            else name
+        )
+
+    expressions = ", ".join(f"cast({value(column)} as {type_}) as {_name(column.name)}" for column, type_ in chosen)
     conditions = [f"as_of_date = date '{as_of.isoformat()}'"] if table.dated else []
+    if table.only:
+        conditions.append(table.only)
     if table.name == "crosswalk":
         # grown-ups of the household have no child id, and no business in a register of children
         conditions.append("child_id is not null")

@@ -57,7 +57,7 @@ def postal_towns(con: duckdb.DuckDBPyConnection, child: Labels) -> Labels:
         known = dict(
             con.execute(
                 "select child_id, postal_code from marts.mart_child "
-                "where regexp_full_match(postal_code, '[0-9]{7}') and protection_measure is distinct from 'active'"
+                "where regexp_full_match(postal_code, '[0-9]{7}') and protection_measure = 'none'"
             ).fetchall()
         )
     return np.array([known.get(str(who), "") for who in child], dtype=object)

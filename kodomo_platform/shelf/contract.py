@@ -22,6 +22,8 @@ class Zone(StrEnum):
 
     IDENTITY = "identity"
     PSEUDONYMOUS = "pseudonymous"
+    #: where people under protection live: for those who are asked for it by name, and log why
+    PROTECTED = "protected"
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,20 @@ class Table:
     in_contract: bool = True
     #: contract version that brought the table
     since: str = "1.0"
+    #: SQL: the rows that are published; empty: all
+    only: str = ""
+    #: columns that are empty wherever this SQL holds, and where else they are published
+    hidden: tuple[str, ...] = ()
+    hidden_where: str = ""
     note: str = ""
 
     @property
     def file(self) -> str:
         return f"{self.name}.parquet"
+
+
+#: of the register: a row whose address is hidden. Whatever is not plainly "none" is protected
+PROTECTED_ROW = "protection_measure is distinct from 'none'"
 
 
 def _columns(spec: str) -> tuple[Column, ...]:
@@ -99,7 +110,21 @@ CHILD_REGISTER = Table(
     ),
     key=("child_id",),
     open=True,
-    note="one row per child: identity and current facts",
+    hidden=("address", "postal_code", "guardian_phone"),
+    hidden_where=PROTECTED_ROW,
+    note="one row per child: identity and current facts; of a child whose protection_measure is not 'none' address, postal "
+    "code and phone are empty here and stand in protected_addresses",
+)
+
+PROTECTED_ADDRESSES = Table(
+    name="protected_addresses",
+    origin="marts.mart_child",
+    zone=Zone.PROTECTED,
+    columns=_columns("child_id varchar, address varchar, postal_code varchar, guardian_phone varchar"),
+    key=("child_id",),
+    only=PROTECTED_ROW,
+    since="2.0",
+    note="支援措置: addresses that must be hidden from a violent person. Read it only for a named purpose, and say so in the log",
 )
 
 CHILD_FEATURES = Table(
@@ -189,6 +214,7 @@ TABLES: tuple[Table, ...] = (
     WITHHELD,
     RISK_SCORES,
     CHILD_REGISTER,
+    PROTECTED_ADDRESSES,
     CHILD_FEATURES,
     CROSSWALK,
     SOURCE_ROWS,

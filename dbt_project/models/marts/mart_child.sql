@@ -42,14 +42,9 @@ identity_row as (
             {%- else -%}
                 cast(null as varchar) as guardian_phone,
             {%- endif %}
-            {% if source == 'resident.register' -%}
-                f.protection_measure,
-                f.left_on,
-            {%- elif source in ('education.enrolment', 'childcare.enrolment') -%}
-                cast(null as varchar) as protection_measure,
+            {% if source in ('resident.register', 'education.enrolment', 'childcare.enrolment') -%}
                 f.left_on,
             {%- else -%}
-                cast(null as varchar) as protection_measure,
                 cast(null as date) as left_on,
             {%- endif %}
             {% if source == 'education.enrolment' -%}
@@ -110,12 +105,17 @@ merged as (
         arg_min(facility_code, place) filter (where source = 'childcare.enrolment' and has_left = 0) as facility_code,
         arg_min(guardian_name, place) filter (where guardian_name is not null) as guardian_name,
         arg_min(guardian_phone, place) filter (where guardian_phone is not null) as guardian_phone,
-        {# one protected record protects the child: a hidden address must stay hidden everywhere #}
-        case when bool_or(protection_measure = 'active') then 'active' else 'none' end as protection_measure,
         bool_or(source = 'resident.register') as has_register,
         bool_or(source = 'resident.register' and left_on is null) as is_registered
     from ordered
     group by child_id
+),
+
+{# One protected record protects the child; which records are is decided in lnk_protected and nowhere else. #}
+protected as (
+    select distinct l.child_id
+    from link as l
+    inner join {{ ref('lnk_protected') }} as p on l.source = p.source and l.source_record_id = p.source_record_id
 ),
 
 sources as (
@@ -165,7 +165,7 @@ final as (
         m.grade,
         m.class,
         m.facility_code,
-        m.protection_measure,
+        case when p.child_id is null then 'none' else 'active' end as protection_measure,
         m.resident_number,
         m.guardian_name,
         m.guardian_phone,
@@ -178,6 +178,7 @@ final as (
     from merged as m
     cross join {{ source('cfg', 'run') }} as r
     left join household as h on m.child_id = h.child_id
+    left join protected as p on m.child_id = p.child_id
     left join sources as s on m.child_id = s.child_id
     left join last_seen as e on m.child_id = e.child_id
     left join question as q on m.child_id = q.child_id

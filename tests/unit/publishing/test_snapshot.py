@@ -57,7 +57,7 @@ def test_the_contract_is_kept(con: duckdb.DuckDBPyConnection, home: Path) -> Non
     # persons without a child id are not published
     assert snapshot.row_counts == {
         "child_features": 3, "child_register": 3, "crosswalk": 5, "quality_results": 2, "rejects": 1, "risk_scores": 3,
-        "source_rows": 5, "withheld": 1,
+        "source_rows": 5, "withheld": 1, "protected_addresses": 0,
     }  # fmt: skip
     manifest = json.loads((snapshot.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["quality"]["verdict"] == "passed_with_warnings"
@@ -236,3 +236,24 @@ def test_nothing_published_is_a_plain_error(home: Path) -> None:
     with pytest.raises(PublishingError, match="nothing has been published"):
         current_snapshot(CODE)
     assert [fault.message for fault in verify(home / "nowhere")] == ["there is no such snapshot"]
+
+
+def test_a_protected_address_is_a_file_apart(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    # whatever is not plainly "none" protects: unknown, blank, a code of tomorrow
+    con.execute("alter table marts.mart_child alter protection_measure set data type varchar")
+    con.execute("update marts.mart_child set protection_measure = 'active' where child_id = 'C-1'")
+    con.execute("update marts.mart_child set protection_measure = null where child_id = 'C-2'")
+    snapshot = _publish(con)
+    register = con.execute(
+        "select child_id, address, postal_code, guardian_phone from read_parquet(?) order by 1",
+        [str(snapshot.file("child_register"))],
+    ).fetchall()
+    assert [row[1:] for row in register[:2]] == [(None, None, None)] * 2
+    assert None not in register[2]
+    apart = con.execute(
+        "select child_id, address from read_parquet(?) order by 1", [str(snapshot.file("protected_addresses"))]
+    ).fetchall()
+    assert [row[0] for row in apart] == ["C-1", "C-2"]
+    assert all(row[1] for row in apart)
+    assert snapshot.manifest["tables"]["protected_addresses"]["zone"] == "protected"
+    assert verify(snapshot.path) == []
