@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.errors import OperationsError
-from kodomo_platform.operations import database
+from kodomo_platform.operations import database, identity
 from kodomo_platform.operations.acts import Act, by_pipeline
 from kodomo_platform.operations.auditing import append
 
@@ -112,6 +112,9 @@ def installation_secret() -> str:
             row, created = models.Installation.objects.get_or_create(pk=1, defaults={"secret": secrets.token_hex(32)})
             if created:
                 append(by_pipeline("first use of this installation"), "installation secret made", "installation")
+        from django.db import connection
+
+        identity.remember(connection)
     return str(row.secret)
 
 

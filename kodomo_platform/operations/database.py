@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kodomo_platform.errors import ConfigurationError, OperationsError
+from kodomo_platform.operations import identity
 from kodomo_platform.settings import get_settings
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -109,14 +110,17 @@ def ready() -> None:
             migrate()
 
 
-def migrate() -> list[str]:
+def migrate(*, new_installation: bool = False) -> list[str]:
     """Bring the operations database up to date; safe to call again and from several processes at once.
+
+    Args:
+        new_installation: take whatever database is there, or none, for this home's own from now on: a person's decision.
 
     Returns:
         The migrations that were applied now, none if it was up to date.
 
     Raises:
-        OperationsError: the database cannot be reached or written.
+        OperationsError: the database cannot be reached or written, or is not this home's own.
     """
     with _guard:
         url = get_settings().operations_url
@@ -124,6 +128,11 @@ def migrate() -> list[str]:
         from django.db import DatabaseError, connection
         from django.db.migrations.executor import MigrationExecutor
 
+        if not new_installation:
+            try:
+                identity.require_own(connection)
+            except DatabaseError as error:
+                raise unusable(error) from error
         if connection.vendor == "sqlite":
             Path(connection.settings_dict["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -136,11 +145,10 @@ def migrate() -> list[str]:
                     executor.migrate(_targets(connection), plan=plan)
                     applied = [str(migration) for migration, _ in plan]
         except DatabaseError as error:
-            raise OperationsError(
-                f"the operations database cannot be opened or brought up to date ({type(error).__name__})",
-                expected="a reachable SQLite file or PostgreSQL database that may be written",
-                action="check KODOMO_OPERATIONS_URL, the disk and the database server",
-            ) from error
+            raise unusable(error) from error
+        if new_installation:
+            identity.set_aside()
+        identity.remember(connection)
         _migrated.add(url)
         return applied
 
@@ -159,6 +167,66 @@ def _refuse_newer(connection: Any) -> None:
             expected="the version of this platform that made it, or a newer one",
             action="install that version, or restore the backup made before it",
         )
+
+
+def unusable(error: Exception) -> OperationsError:
+    """What to say of a database that cannot be used: the driver's message may quote values, so only its kind is told.
+
+    Drivers share no class for these: their words tell them apart.
+    """
+    message = str(error).lower()
+
+    def says(*words: str) -> bool:
+        return any(word in message for word in words)
+
+    if says("password authentication failed", "no password supplied", 'role "'):
+        return OperationsError(
+            "the database server refuses this user or password",
+            action="correct user and password in KODOMO_OPERATIONS_URL or KODOMO_DATABASE_URL; the server itself was reached",
+        )
+    if says("no pg_hba.conf entry"):
+        return OperationsError(
+            "the database server lets nobody in from this machine",
+            action="allow this machine and user in the server's pg_hba.conf",
+        )
+    if says("database or disk is full", "no space left", "could not extend file"):
+        return OperationsError(
+            "the disk of the operations database is full",
+            action="free some space there and run again: nothing was written",
+        )
+    if says("permission denied", "readonly database", "read-only", "must be owner", "unable to open database file"):
+        return OperationsError(
+            "the operations database may not be opened or written by this user",
+            action="give the platform's user the right to read and write it; for a file, in its folder too",
+        )
+    if says("malformed", "not a database", "invalid page", "corrupt"):
+        return OperationsError(
+            "the operations database is damaged",
+            action="do not delete it: stop the platform, keep a copy, and get the last good state back with "
+            "`kodomo backup restore`",
+        )
+    if says("does not exist"):
+        return OperationsError(
+            "the database server has no database of this name",
+            action="create it on the server, or correct its name in KODOMO_OPERATIONS_URL or KODOMO_DATABASE_URL",
+        )
+    if says(
+        "connection refused", "could not connect", "could not translate", "no route to host", "timeout", "no such file"
+    ):
+        return OperationsError(
+            "the database server does not answer",
+            action="look whether it runs, and whether address and port in KODOMO_OPERATIONS_URL or KODOMO_DATABASE_URL are "
+            "right",
+        )
+    if says("or later is required"):
+        return OperationsError(
+            "the database server is too old", action="bring PostgreSQL to a version that Django supports (14 or later)"
+        )
+    return OperationsError(
+        f"the operations database cannot be opened or brought up to date ({type(error).__name__})",
+        expected="a reachable SQLite file or PostgreSQL database that may be written",
+        action="check KODOMO_OPERATIONS_URL, the disk and the database server",
+    )
 
 
 def municipality_row(code: str) -> None:

@@ -54,14 +54,18 @@ def dagster_instance_home() -> Path:
     return folder
 
 
-def prepare(*, build_manifest: bool) -> list[str]:
-    """Prepare the installation; returns a line per step for the terminal."""
-    from kodomo_platform.operations import migrate
+def prepare(*, build_manifest: bool, new_installation: bool = False) -> list[str]:
+    """Prepare the installation; returns a line per step for the terminal.
+
+    ``new_installation``: a person decided that the home's operations database is lost and that it begins anew.
+    """
+    from kodomo_platform.operations import installation_secret, migrate
 
     lines = [f"home: {get_settings().home}"]
     dagster_instance_home()
     get_settings().mlflow_dir.mkdir(parents=True, exist_ok=True)
-    applied = migrate()
+    applied = migrate(new_installation=new_installation)
+    installation_secret()  # from now on the home knows its own database
     lines.append(f"operations database: {f'{len(applied)} migrations applied' if applied else 'up to date'}")
     if build_manifest:
         from kodomo_platform.orchestration import column_lineage, dbt

@@ -85,11 +85,13 @@ def execute(
     municipality = load_municipality(code)
     dagster_instance_home()
     add_partition(municipality.code)
+    from kodomo_platform.operations import migrate
     from kodomo_platform.orchestration.build import platform_definitions
     from kodomo_platform.orchestration.resources import municipality_lock
 
     if job not in _JOBS:
         raise UsageError(f"no job named {job!r}", expected=", ".join(_JOBS))
+    migrate()  # refuse a home whose database is lost before a run is recorded
     with municipality_lock(municipality.code, "kodomo run"):
         pass  # refuse before a run is recorded; the run itself holds the lock while it works
     settings: dict[str, object] = {"training": job == "training"}
