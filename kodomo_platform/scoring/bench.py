@@ -21,7 +21,18 @@ import numpy.typing as npt
 
 from kodomo_platform.errors import ScoringError, UsageError
 from kodomo_platform.scoring.additive import Floats, sigmoid
-from kodomo_platform.scoring.candidates import FITTERS, Ints, Table, calibration_error, folds_by_group, masked, measures
+from kodomo_platform.scoring.candidates import (
+    FITTERS,
+    Ints,
+    Table,
+    blend_share,
+    calibration_error,
+    fit_ebm,
+    fit_logistic,
+    folds_by_group,
+    masked,
+    measures,
+)
 
 # How exports write that there is no value, besides what the caller names.
 _NULLS = frozenset(
@@ -43,6 +54,8 @@ _OUTCOMES_TO_COMPARE = 20
 _LEAK = 0.98
 # The chosen candidate ranks no worse than this below the best whose reasons add up.
 _AUC_GIVEN_UP = 0.01
+# Inside the rows learned from, parts held aside in turn to weigh the two halves of the blend.
+_INNER_FOLDS = 3
 # Brier with a source gone against Brier with all of them: what a candidate may lose before another is looked for.
 _MASKED_RATIO = 1.15
 # Records with another number of fields than the header: up to this share they are slips of the export and left out.
@@ -276,7 +289,11 @@ def _run(
                 views = {"": table.x[aside]}
                 views |= {block: masked(table.x[aside], columns) for block, columns in table.blocks.items()}
                 logits[name] = {block: fitted.predict(view) for block, view in views.items()}
-            logits["blend"] = {block: (logits["logistic"][block] + logits["ebm"][block]) / 2 for block in logits["ebm"]}
+            share = _share(rows, seed + repeat)
+            logits["blend"] = {
+                block: share * logits["logistic"][block] + (1 - share) * np.clip(logits["ebm"][block], -30.0, 30.0)
+                for block in logits["ebm"]
+            }
             for name, by_block in logits.items():
                 for block, values in by_block.items():
                     sums.setdefault(name, {}).setdefault(block, []).append(measures(table.y[aside], sigmoid(values)))
@@ -310,6 +327,23 @@ def _run(
         {},
         notes,
     )
+
+
+def _share(rows: Table, seed: int) -> float:
+    """What logistic regression counts in the blend: measured inside the rows learned from, on groups held aside in turn."""
+    fold = folds_by_group(rows.group, rows.y, _INNER_FOLDS, seed)
+    seen: list[tuple[Floats, Floats, Ints]] = []
+    # of many rows one part says enough
+    for part in range(_INNER_FOLDS if len(rows.y) <= _ROWS_MEASURED else 1):
+        learn, aside = rows.rows(fold != part), rows.rows(fold == part)
+        if not 0 < learn.y.sum() < len(learn.y) or not len(aside.y):
+            continue
+        logistic, ebm = fit_logistic(learn, "bench", seed=seed), fit_ebm(learn, "bench", seed=seed, bags=3)
+        seen.append((logistic.predict(aside.x), ebm.predict(aside.x), aside.y))
+    if not seen:
+        return 0.5
+    first, second, y = (np.concatenate(pieces) for pieces in zip(*seen, strict=True))
+    return blend_share(first, second, y)
 
 
 def _at_most(table: Table, rows: int, seed: int) -> Table:

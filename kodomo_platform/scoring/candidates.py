@@ -25,6 +25,11 @@ _ROWS_WITH_ALL_MASKS = 1_500
 _TREE_BINS = 64
 # What one masked copy counts against its complete row: enough to learn to live without a source, too little to forget it.
 _MASK_WEIGHT = 0.5
+# Deviation of the prior around one half of what logistic regression counts in the blend.
+_SHARE_PRIOR = 0.2
+# What a rule that people set keeps of its own say where the rows do not teach otherwise, and how well they must know
+# better: the standard error with which they alone would give the rule's factor.
+_RULE_KEPT, _KNOWN_BETTER = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -117,14 +122,15 @@ def fit_logistic(
     theme: str,
     *,
     seed: int = 0,
-    strength: float = 0.05,
+    strength: float = 0.5,
     rules: Sequence[Term] = (),
     trust: tuple[float, float] = (1.0, 0.25),
 ) -> Fitted:
     """Regularised logistic regression with an indicator of absence per column; slopes keep to the table's signs.
 
     ``rules``: steps that people set. Each is taken times a factor that is learned, at least nought, and before any data
-    has mean and variance ``trust``: where nothing was seen of a severe sign, the rule still speaks.
+    has mean and variance ``trust``. Where the rows say too little about a severe sign (`_informed`) the factor is at least
+    `_RULE_KEPT`: the rule still speaks.
     """
     x, y, weight = augmented(table, seed)
     with warnings.catch_warnings():
@@ -151,13 +157,17 @@ def fit_logistic(
     spread = np.where(np.nan_to_num(spread) < 1e-9, 1.0, spread)
     absent = np.isnan(x)
     position = (np.clip(np.where(absent, centre, x), low, high) - centre) / spread
-    told = _steps(rules, table.names, x)
-    design = np.hstack([position, absent.astype(float), told])
+    steps = _steps(rules, table.names, x)
+    design = np.hstack([position, absent.astype(float), steps])
     columns = table.x.shape[1]
-    sign = np.array([table.signs.get(name, 0) for name in table.names] + [0] * columns + [1] * len(rules))
+    sign = np.array([table.signs.get(name, 0) for name in table.names] + [0] * (columns + len(rules)))
     mean = np.concatenate([np.zeros(2 * columns), np.full(len(rules), trust[0])])
     variance = np.concatenate([np.full(2 * columns, strength), np.full(len(rules), trust[1])])
-    intercept, coefficients = _ridge(design, y, weight, mean, variance, sign)
+    least = np.concatenate(
+        [np.where(sign[: 2 * columns] > 0, 0.0, -np.inf), np.where(_informed(steps, table), 0.0, _RULE_KEPT)]
+    )
+    most = np.where(sign < 0, 0.0, np.inf)
+    intercept, coefficients = _ridge(design, y, weight, mean, variance, least, most)
     probability = sigmoid(design @ coefficients + intercept)
     curvature = (design.T * (weight * probability * (1 - probability))) @ design + np.diag(1 / variance)
     deviation = np.sqrt(np.maximum(np.diag(np.linalg.inv(curvature)), 0.0))
@@ -178,6 +188,19 @@ def fit_logistic(
     return _fitted("logistic", theme, table, intercept, terms)
 
 
+def _informed(steps: Floats, table: Table) -> Bools:
+    """Per column of ``steps`` (what a rule adds to each row): whether the rows by themselves say how much it should add.
+
+    They do if the standard error of the rule's factor, from the curvature of the log loss at the base rate, is small. Only
+    the table's own rows count, not their masked copies.
+    """
+    own = steps[: len(table.y)]
+    weight = np.ones(len(table.y)) if table.weight is None else table.weight
+    share = float(np.average(table.y, weights=weight))
+    information = (weight[:, None] * own**2).sum(axis=0) * share * (1 - share)
+    return np.asarray(information * _KNOWN_BETTER**2 >= 1)
+
+
 def _steps(rules: Sequence[Term], names: Sequence[str], x: Floats) -> Floats:
     """(rows, rules): what each rule adds to each row."""
     out = np.zeros((len(x), len(rules)))
@@ -186,10 +209,12 @@ def _steps(rules: Sequence[Term], names: Sequence[str], x: Floats) -> Floats:
     return out
 
 
-def _ridge(design: Floats, y: Ints, weight: Floats, mean: Floats, variance: Floats, sign: Ints) -> tuple[float, Floats]:
+def _ridge(
+    design: Floats, y: Ints, weight: Floats, mean: Floats, variance: Floats, least: Floats, most: Floats
+) -> tuple[float, Floats]:
     """Intercept and coefficients of weighted logistic regression with a normal prior of ``mean`` and ``variance``.
 
-    ``sign`` per column: 1, a coefficient of at least nought; -1, of at most nought; 0, either.
+    ``least`` and ``most``: what each coefficient may be.
     """
     from scipy.optimize import minimize
 
@@ -208,25 +233,37 @@ def _ridge(design: Floats, y: Ints, weight: Floats, mean: Floats, variance: Floa
         np.append(mean, logit(share)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0 if s > 0 else None, 0 if s < 0 else None) for s in [*sign.tolist(), 0]],
+        bounds=[*zip(least.tolist(), most.tolist(), strict=True), (-np.inf, np.inf)],
         options={"maxiter": 500, "maxcor": 20, "ftol": 1e-9},
     )
     return float(found.x[-1]), np.asarray(found.x[:-1])
 
 
 def fit_ebm(
-    table: Table, theme: str, *, seed: int = 0, bags: int = 8, interactions: int = 5, max_bins: int = 32
+    table: Table,
+    theme: str,
+    *,
+    seed: int = 0,
+    bags: int = 8,
+    interactions: int = 5,
+    max_bins: int = 32,
+    rules: Sequence[Term] = (),
 ) -> Fitted:
-    """Explainable Boosting Machine, small enough to be read: 8 bags, 5 interactions."""
+    """Explainable Boosting Machine, small enough to be read: 8 bags, 5 interactions.
+
+    ``rules``: steps that people set. Boosting begins at their sum, calibrated on the rows, instead of at the base rate, and
+    in the end each still adds at least `_RULE_KEPT` of what it says where the rows do not know better (`kept_rules`): a
+    severe sign that hardly a row shows is not forgotten.
+    """
     from interpret.glassbox import ExplainableBoostingClassifier
 
     x, y, weight = augmented(table, seed)
+    start, begin = _calibrated_rules(rules, table, x)
     # a constant column carries nothing, and a wholly absent one has no bins
     useful = [n for n in range(x.shape[1]) if len(np.unique(table.x[~np.isnan(table.x[:, n]), n])) > 1]
     if not useful:
-        return _fitted(
-            "ebm", theme, table, logit(float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))), ()
-        )
+        share = float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))
+        return _fitted("ebm", theme, table, logit(share), ())
     machine = ExplainableBoostingClassifier(
         feature_names=[table.names[n] for n in useful],
         feature_types=["continuous"] * len(useful),
@@ -245,7 +282,13 @@ def fit_ebm(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        machine.fit(x[:, useful], y, sample_weight=weight, bags=_bags(table, len(y) // len(table.y), bags, seed))
+        machine.fit(
+            x[:, useful],
+            y,
+            sample_weight=weight,
+            bags=_bags(table, len(y) // len(table.y), bags, seed),
+            init_score=begin if rules else None,
+        )
     terms = []
     for features, scores, deviation in zip(
         machine.term_features_, machine.term_scores_, machine.standard_deviations_, strict=True
@@ -266,7 +309,52 @@ def fit_ebm(
                 np.asarray(deviation, dtype=float)[inside],
             )
         )
-    return _fitted("ebm", theme, table, float(np.ravel(machine.intercept_)[0]), tuple(terms))
+    intercept = float(np.ravel(machine.intercept_)[0])
+    if rules:
+        intercept += start[0]
+        terms += kept_rules(terms, start[1], table)
+    return _fitted("ebm", theme, table, intercept, tuple(terms))
+
+
+def _calibrated_rules(rules: Sequence[Term], table: Table, x: Floats) -> tuple[tuple[float, tuple[Term, ...]], Floats]:
+    """((shift, rules times their slope), log odds of the rows ``x`` by them): the rules as they fit the table's rows."""
+    if not rules:
+        return (0.0, ()), np.zeros(len(x))
+    share = float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))
+    slope, shift = calibrate(_steps(rules, table.names, table.x).sum(axis=1) + logit(share), table.y, table.weight)
+    shift += slope * logit(share)
+    scaled = tuple(replace(rule, scores=rule.scores * slope, std=np.abs(rule.scores) * slope * 0.5) for rule in rules)
+    return (shift, scaled), _steps(scaled, table.names, x).sum(axis=1) + shift
+
+
+def kept_rules(terms: Sequence[Term], rules: Sequence[Term], table: Table) -> list[Term]:
+    """The rules as terms to add to ``terms``, raised where learning took away more than they may lose.
+
+    A cell in which the rule adds nothing is the measure: against the mean of these cells, one in which the rule raises must
+    stay raised by `_RULE_KEPT` of it, whatever ``terms`` of the same feature say, unless the rows of ``table`` in that cell
+    say how much it should be (`_informed`). Nothing else is changed.
+    """
+    out = []
+    for rule in rules:
+        own = [term for term in terms if term.features == rule.features and term.kind == "steps"]
+        cuts = tuple(sorted({*rule.cuts[0], *(cut for term in own for cut in term.cuts[0])}))
+        # one value inside each cell: absent, left of the first cut, then each cut itself (cells are left-closed)
+        inside = np.array([np.nan, cuts[0] - 1.0, *cuts]) if cuts else np.array([np.nan, 0.0])
+        says = rule.scores[cell_numbers(inside, rule.cuts[0])]
+        learned = sum((term.scores[cell_numbers(inside, term.cuts[0])] for term in own), np.zeros(len(inside)))
+        quiet = says == 0
+        quiet[0] = False
+        usual = float((says + learned)[quiet].mean()) if quiet.any() else 0.0
+        lacking = np.maximum(_RULE_KEPT * says - (says + learned - usual), 0.0)
+        cell = cell_numbers(table.x[:, table.names.index(rule.features[0])], cuts)
+        raised = np.unique(says[says > 0])
+        each = says[cell][:, None] * (says[cell][:, None] == raised)
+        known = dict(zip(raised.tolist(), _informed(each, table).tolist(), strict=True))
+        open_cells = np.array([value > 0 and not known[value] for value in says.tolist()])
+        scores = says + np.where(open_cells, lacking, 0.0)
+        deviation = rule.std[cell_numbers(inside, rule.cuts[0])]
+        out.append(Term(rule.features, "steps", (cuts,), scores, deviation))
+    return out
 
 
 def _bags(table: Table, copies: int, bags: int, seed: int) -> npt.NDArray[np.int8]:
@@ -332,16 +420,38 @@ def _binned(x: Floats, edges: Sequence[Floats]) -> Floats:
     return out
 
 
-def blend(logistic: Fitted, ebm: Fitted, table: Table, theme: str) -> Fitted:
-    """Mean of logistic regression and EBM in log odds: still one sum of terms, steadier than either on few rows."""
+def blend_share(logistic: Floats, ebm: Floats, y: Ints) -> float:
+    """What logistic regression counts in the blend, 0 to 1: the share with the least log loss on rows neither was fitted on.
+
+    ``logistic``, ``ebm``: log odds of these rows. A normal prior around one half (deviation `_SHARE_PRIOR`) keeps a handful
+    of outcomes from picking one of the two.
+    """
+    from scipy.optimize import minimize_scalar
+
+    # of a handful of rows boosting can be infinitely sure
+    first, second = (np.clip(np.nan_to_num(z), -30.0, 30.0) for z in (logistic, ebm))
+
+    def cost(share: float) -> float:
+        z = share * first + (1 - share) * second
+        return float((np.logaddexp(0, z) - y * z).sum() + (share - 0.5) ** 2 / (2 * _SHARE_PRIOR**2))
+
+    return float(minimize_scalar(cost, bounds=(0.0, 1.0), method="bounded").x)
+
+
+def blend(logistic: Fitted, ebm: Fitted, table: Table, theme: str, share: float = 0.5) -> Fitted:
+    """Logistic regression and EBM mixed in log odds: still one sum of terms, steadier than either on few rows.
+
+    ``share``: what logistic regression counts (`blend_share`).
+    """
     first, second = logistic.model, ebm.model
     assert first is not None
     assert second is not None
     terms = tuple(
-        Term(term.features, term.kind, term.cuts, term.scores / 2, term.std / 2)
-        for term in (*first.terms, *second.terms)
+        replace(term, scores=term.scores * part, std=term.std * part)
+        for model, part in ((first, share), (second, 1 - share))
+        for term in model.terms
     )
-    return _fitted("blend", theme, table, (first.intercept + second.intercept) / 2, terms)
+    return _fitted("blend", theme, table, share * first.intercept + (1 - share) * second.intercept, terms)
 
 
 def _fitted(name: str, theme: str, table: Table, intercept: float, terms: tuple[Term, ...]) -> Fitted:

@@ -41,7 +41,7 @@ CANDIDATES = {
     "logistic": ("ロジスティック回帰", "Logistic regression"),
     "ebm": ("説明できるブースティング（EBM）", "Explainable boosting (EBM)"),
     "boosting": ("勾配ブースティング（参考）", "Gradient boosting (yardstick)"),
-    "blend": ("ロジスティックとEBMの平均", "Mean of logistic and EBM"),
+    "blend": ("ロジスティックとEBMの加重平均", "Weighted mean of logistic and EBM"),
     "shared": ("ほかの自治体と合わせて学習したEBM", "EBM learned together with other municipalities"),
 }
 _INK = {

@@ -30,7 +30,7 @@ class Choice:
     brier: Mapping[str, float]
 
 
-def federated_logistic(sites: Sequence[Table], theme: str, *, strength: float = 0.05) -> tuple[AdditiveModel, int]:
+def federated_logistic(sites: Sequence[Table], theme: str, *, strength: float = 0.5) -> tuple[AdditiveModel, int]:
     """(logistic regression of all sites' rows together, rounds needed) from sums over sites alone.
 
     Centre and scale come from summed moments; then Newton steps from summed gradients and curvatures. Raises ScoringError

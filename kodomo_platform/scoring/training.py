@@ -29,6 +29,7 @@ from kodomo_platform.scoring.candidates import (
     Ints,
     Table,
     blend,
+    blend_share,
     calibrate,
     folds_by_group,
     masked,
@@ -159,7 +160,8 @@ def train_theme(
     test, y, dates, results = measured.test, measured.y, measured.dates, measured.results
     held_out, held_out_masked, probabilities = measured.held_out, measured.held_out_masked, measured.probabilities
     outcomes = int(data.table.y.sum())
-    finals = _finals(data.table, chosen_theme, others)
+    share = blend_share(held_out["logistic"][test], held_out["ebm"][test], y)
+    finals = _finals(data.table, chosen_theme, others, share)
     calibrations = measured.calibrations
     base_rate = float(np.clip(data.table.y.mean(), 1e-4, 0.5))
     verdicts = _judge_all(chosen_theme, finals, calibrations, base_rate)
@@ -181,6 +183,7 @@ def train_theme(
             "trained_as_of": as_of.isoformat(),
             "rows": len(data.table.y),
             "outcomes": outcomes,
+            **({"logistic_share": share} if chosen == "blend" else {}),
             "dataset_sha256": data.sha256,
             "feature_hash": chosen_theme.feature_hash(features),
             "conformal": limits(slope * held_out[chosen][test] + shift, y),
@@ -614,9 +617,13 @@ def _held_out(
             out[name][aside] = fitted.predict(table.x[aside])
             for block, columns in table.blocks.items():
                 without[name][block][aside] = fitted.predict(masked(table.x[aside], columns))
-        out["blend"][aside] = (out["logistic"][aside] + out["ebm"][aside]) / 2
-        for block in table.blocks:
-            without["blend"][block][aside] = (without["logistic"][block][aside] + without["ebm"][block][aside]) / 2
+    measured = data.test & np.isfinite(out["ebm"])
+    for part in range(FOLDS):
+        # the share comes from other households than those it is measured on
+        others_measured, aside = measured & (fold != part), measured & (fold == part)
+        share = blend_share(out["logistic"][others_measured], out["ebm"][others_measured], table.y[others_measured])
+        for by_name in (out, *({name: without[name][block] for name in without} for block in table.blocks)):
+            by_name["blend"][aside] = share * by_name["logistic"][aside] + (1 - share) * by_name["ebm"][aside]
     return out, without
 
 
@@ -626,18 +633,22 @@ def _brier(logits: Floats, y: Ints, calibration: tuple[float, float]) -> float:
 
 
 def _options(theme: Theme) -> dict[str, dict[str, Any]]:
-    """What a candidate is given here beyond the rows: logistic regression begins at the theme's criteria."""
-    return {"logistic": {"strength": _STRENGTH, "rules": criteria_model(theme).terms}}
+    """What a candidate is given here beyond the rows: learning begins at the theme's criteria."""
+    rules = criteria_model(theme).terms
+    return {"logistic": {"strength": _STRENGTH, "rules": rules}, "ebm": {"rules": rules}}
 
 
-def _finals(table: Table, theme: Theme, others: Sequence[AdditiveModel]) -> dict[str, Fitted]:
-    """Every candidate fitted on all rows: the chosen one may score, all of them face the written cases."""
+def _finals(table: Table, theme: Theme, others: Sequence[AdditiveModel], share: float = 0.5) -> dict[str, Fitted]:
+    """Every candidate fitted on all rows: the chosen one may score, all of them face the written cases.
+
+    ``share``: what logistic regression counts in the blend.
+    """
     options = _options(theme)
     table = table.thinned(ROWS_LEARNED, SEED)
     finals = {
         name: fitter(table, theme.key, seed=SEED, **options.get(name, {})) for name, fitter in _fitters(others).items()
     }
-    return finals | {"blend": blend(finals["logistic"], finals["ebm"], table, theme.key)}
+    return finals | {"blend": blend(finals["logistic"], finals["ebm"], table, theme.key, share)}
 
 
 def _judge_all(
