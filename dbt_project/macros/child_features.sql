@@ -47,12 +47,17 @@
     case when {{ days }} < 0 or {{ days }} > {{ total }} then null else {{ days }} end as {{ days }}
 {%- endmacro %}
 
+{#- Not over yet at the date. A day that cannot be read is no missing day: nothing is said of such a row. -#}
+{% macro goes_on(until) -%}
+    ({{ until }} > a.as_of_date or ({{ until }} is null and {{ until }}__status is distinct from 'unreadable'))
+{%- endmacro %}
+
 {% macro severity_level(column) -%}
     case {{ column }} when 'low' then 1 when 'middle' then 2 when 'high' then 3 when 'critical' then 4 end
 {%- endmacro %}
 
 {#- Why a source says nothing about a child at a date; null: it speaks. -#}
-{% macro source_absence(source, item, link, applies, expression) -%}
+{% macro source_absence(feature, source, item, link, applies, expression) -%}
     {%- set name = source.replace('.', '__') -%}
     {%- set domain = source.split('.')[0] -%}
     case
@@ -79,6 +84,7 @@
         {%- elif link != 'none' and applies != 'sibling' %}
         when not p.has_{{ link }} then 'not_linked'
         {%- endif %}
+        when {{ is_unreadable(feature, source, item, applies, expression) }} then 'unreadable'
         {%- if applies == 'told' %}
         when {{ expression }} is null then 'not_applicable'
         {%- endif %}
@@ -366,6 +372,7 @@
             f.source_record_id,
             f.household_number,
             f.birth_date,
+            f.birth_date__status = 'unreadable' as has_unreadable_age,
             f.became_resident_on,
             f.left_on,
             coalesce(f.birth_date <= run.as_of_date - interval 18 year, f.relationship in ('head', 'spouse', 'parent'), false)
@@ -386,6 +393,7 @@
             m.is_adult or list_contains(m.open_domains, 'welfare') as is_open_welfare,
             not m.is_adult and not list_contains(m.open_domains, 'resident') as is_closed,
             m.birth_date,
+            m.has_unreadable_age,
             m.became_resident_on,
             m.left_on
         from link as l
@@ -594,12 +602,12 @@
             f.child_id,
             a.as_of_date,
             max(case f.category when 'needy' then 2 when 'quasi_needy' then 1 end)
-                filter (where f.ended_on is null or f.ended_on > a.as_of_date) as school_aid,
+                filter (where {{ goes_on('f.ended_on') }}) as school_aid,
             1 as school_aid_36m
-        from ({{ child_facts('education.school_aid', 'f.certified_on, f.ended_on, f.category') }}) as f
+        from ({{ child_facts('education.school_aid', 'f.certified_on, f.ended_on, f.ended_on__status, f.category') }}) as f
         inner join as_of as a
             on f.certified_on <= a.as_of_date
-            and (f.ended_on is null or f.ended_on > a.as_of_date - interval 36 month)
+            and ({{ goes_on('f.ended_on') }} or f.ended_on > a.as_of_date - interval 36 month)
         group by f.child_id, a.as_of_date
     ),
 
@@ -661,8 +669,8 @@
             f.child_id,
             a.as_of_date,
             1 as single_parent
-        from ({{ child_facts('welfare.child_benefit', 'f.benefit, f.started_on, f.ended_on') }}) as f
-        inner join as_of as a on f.started_on <= a.as_of_date and (f.ended_on is null or f.ended_on > a.as_of_date)
+        from ({{ child_facts('welfare.child_benefit', 'f.benefit, f.started_on, f.ended_on, f.ended_on__status') }}) as f
+        inner join as_of as a on f.started_on <= a.as_of_date and {{ goes_on('f.ended_on') }}
         where f.benefit in ('child_rearing_allowance', 'single_parent_medical')
     ),
 
@@ -673,7 +681,7 @@
             1 as public_assistance
         from {{ ref('stg_welfare__public_assistance') }} as f
         inner join member as m on f.source_record_id = m.member_record_id and m.is_open_welfare
-        inner join as_of as a on f.started_on <= a.as_of_date and (f.ended_on is null or f.ended_on > a.as_of_date)
+        inner join as_of as a on f.started_on <= a.as_of_date and {{ goes_on('f.ended_on') }}
     ),
 
     dis as (
@@ -684,7 +692,7 @@
             count(distinct m.member_record_id) filter (where not m.is_self) as disability_household
         from {{ ref('stg_welfare__disability') }} as f
         inner join member as m on f.source_record_id = m.member_record_id and m.is_open_welfare
-        inner join as_of as a on f.issued_on <= a.as_of_date and (f.expires_on is null or f.expires_on > a.as_of_date)
+        inner join as_of as a on f.issued_on <= a.as_of_date and {{ goes_on('f.expires_on') }}
         group by m.child_id, a.as_of_date
     ),
 
@@ -771,7 +779,7 @@
             case when bool_or({{ within('f.due_on', 36) }}) then count(*) filter (
                 where {{ within('f.due_on', 36) }}
                 and f.due_on <= a.as_of_date - interval 2 month
-                and (f.checked_on is null or f.checked_on > a.as_of_date)
+                and {{ goes_on('f.checked_on') }}
             ) end as infant_checkups_missed_36m,
             case when bool_or({{ within('f.due_on', 36) }}) then count(*) filter (
                 where {{ within('f.due_on', 36) }}
@@ -783,7 +791,7 @@
                 as parenting_difficulty_36m,
             count(*) filter (
                 where f.due_on <= a.as_of_date - interval 2 month
-                and (f.checked_on is null or f.checked_on > a.as_of_date)
+                and {{ goes_on('f.checked_on') }}
             ) as infant_checkups_missed_60m,
             count(*) filter (where f.due_on <= a.as_of_date - interval 2 month) as infant_checkups_due_60m,
             sum(f.finding) filter (where f.checked_on <= a.as_of_date) as finding_60m,
@@ -801,7 +809,7 @@
             from (
                 {{ child_facts(
                     'health.infant_checkup',
-                    'f.due_on, f.checked_on, f.result, f.untreated_cavities, f.parenting_difficulty'
+                    'f.due_on, f.checked_on, f.checked_on__status, f.result, f.untreated_cavities, f.parenting_difficulty'
                 ) }}
             )
         ) as f
@@ -956,6 +964,8 @@
         group by k.child_id, k.as_of_date
     ),
 
+    {{ unread_ctes() }}
+
     valued as (
         select
             p.child_id,
@@ -967,16 +977,18 @@
             p.is_school_age
             {%- for feature, source, item, link, applies, expression in features %},
             cast({{ expression }} as double) as {{ feature }},
-            {{ source_absence(source, item, link, applies, expression) }} as {{ feature }}__absent
+            {{ source_absence(feature, source, item, link, applies, expression) }} as {{ feature }}__absent
             {%- endfor %}
         from population as p
         cross join state as s
+        cross join unread_for_all as ua
         {%- for alias, relation in [
             ('sib', 'siblings'), ('mem', 'members'), ('mov', 'moves'), ('seen', 'seen'), ('att', 'att'),
             ('sib_att', 'sib_att'), ('hr', 'hr'), ('ass', 'ass'), ('chk', 'chk'), ('cou', 'cou'), ('fee', 'fee'),
             ('aid', 'aid'), ('sur', 'sur'), ('cca', 'cca'), ('ben', 'ben'), ('pa', 'pa'), ('dis', 'dis'),
             ('con', 'con'), ('sib_con', 'sib_con'), ('cas', 'cas'), ('sib_cas', 'sib_cas'), ('pre', 'pre'),
-            ('inf', 'inf'), ('vac', 'vac'), ('hv', 'hv'), ('med', 'med'), ('kin', 'kin'),
+            ('inf', 'inf'), ('vac', 'vac'), ('hv', 'hv'), ('med', 'med'), ('kin', 'kin'), ('un', 'unread'),
+            ('uk', 'unread_kin'),
         ] %}
         left join {{ relation }} as {{ alias }}
             on p.child_id = {{ alias }}.child_id and p.as_of_date = {{ alias }}.as_of_date

@@ -29,11 +29,15 @@ _SOURCE_FIELDS = frozenset(
         "natural_key",
         "event_date",
         "extract_kind",
+        "years_back",
+        "unreadable_percent",
+        "unreadable_why",
+        "unknown_percent",
         "defaults",
         "items",
     }
 )
-_NOT_INHERITED = frozenset({"key", "source", "name", "label_ja", "label_en", "type", "codes"})
+_NOT_INHERITED = frozenset({"key", "source", "name", "label_ja", "label_en", "type", "codes", "may_lie_ahead"})
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 # Never held, whatever the reason (DOMAIN.md; the Act on the use of My Number, art. 9, allows no use as a key here).
@@ -233,6 +237,8 @@ def _read_item(
         faults.append(located.fault(path, "an item of type code has `codes`, and no other item has"))
     if item.minimum is not None and item.maximum is not None and item.minimum > item.maximum:
         faults.append(located.fault((*path, "minimum"), "is above `maximum`"))
+    if item.may_lie_ahead and item.type != "date":
+        faults.append(located.fault((*path, "may_lie_ahead"), "belongs to a date alone"))
     if item.beyond_purpose is not None and item.beyond_purpose.ground == "i" and not item.consent_needed:
         faults.append(located.fault((*path, "consent_needed"), "ground i is consent, so consent is needed"))
     return item

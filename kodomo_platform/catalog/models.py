@@ -75,6 +75,9 @@ class Item(_Frozen):
     unit: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    may_lie_ahead: bool = Field(
+        default=False, description="A date that may lie after the extract by its nature (the end of a certificate)."
+    )
     codes: dict[str, CodeLabel] | None = None
     uncertain: bool = Field(default=False, description="A register date that may be known to the month or year alone.")
     blank_means: Literal["blank", "not_applicable"] = "blank"
@@ -116,6 +119,27 @@ class Source(_Frozen):
     natural_key: list[Name]
     event_date: Name | None
     extract_kind: Literal["full", "delta"]
+    years_back: int | None = Field(
+        default=None, ge=1, le=130, description="Nothing in the source is older than this, in years before its extract."
+    )
+    unreadable_percent: float = Field(
+        default=5.0,
+        ge=0,
+        lt=100,
+        description="Share of rows whose key or event date cannot be read above which the delivery is stopped.",
+    )
+    unknown_percent: float = Field(
+        default=2.0,
+        ge=0,
+        lt=100,
+        description="Share of rows without a readable number above which nothing found is unknown, not zero, for all "
+        "children of the source: below it such a row is missing to fewer than one child in fifty, and is asked about.",
+    )
+    unreadable_why: Text = Field(
+        default="single slips of the key stay below one row in twenty in every office; above it a column was exported or "
+        "saved in another form, and what is left would be read as if nothing had happened",
+        description="Why the limit is where it is; shown with the check.",
+    )
     items: list[Item]
 
     @cached_property

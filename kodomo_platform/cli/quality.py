@@ -277,6 +277,8 @@ def absence(
         "not_held": say("not held"),
         "before_start": say("before the source began"),
         "unreadable": say("unreadable"),
+        "left_out": say("left out by decision"),
+        "no_consent": say("no consent"),
     }
     for row in rows:
         shares = "  ".join(f"{statuses.get(status, status)} {percent:.1f} %" for status, percent in row.shares.items())

@@ -11,22 +11,34 @@ from typing import Any
 
 import duckdb
 
-from kodomo_platform.catalog import Catalog
+from kodomo_platform.catalog import Catalog, Item
 from kodomo_platform.municipalities.models import Municipality
 
 _TABLES = {
     "run": "municipality varchar, as_of_date date",
     "as_of": "as_of_date date, purpose varchar",
     "source": "source varchar, domain varchar, name varchar, held boolean, system_start date, extract_kind varchar, "
-    "id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar",
+    "id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar, unknown_percent double",
     "item": "source varchar, item varchar, type varchar, held boolean, date_style varchar, era_codes varchar, "
-    "blank_means varchar, identifier boolean, banned boolean",
+    "blank_means varchar, identifier boolean, banned boolean, minimum double, maximum double, years_back integer, "
+    "days_ahead integer",
     "null_token": "source varchar, item varchar, token varchar",
     "code_map": "source varchar, item varchar, local_code varchar, code varchar",
     "consent": "rule varchar, source varchar, covered varchar[], open_without varchar[]",
     "consent_scope": "scope varchar, domain varchar",
     "consent_name": "name varchar, item varchar",
 }
+
+# A folder's date may be somewhat before the day on which its files were made: later events do not count yet, but are
+# no slips. Months may be written for the school year to come; an end lies ahead by years.
+_DAYS_AHEAD = {"date": 31, "month": 400}
+_END_DAYS_AHEAD = 20 * 366
+
+
+def days_ahead(item: Item) -> int | None:
+    """How many days after its extract a date of ``item`` is still possible; None where the item is no date."""
+    return _END_DAYS_AHEAD if item.may_lie_ahead else _DAYS_AHEAD.get(item.type)
+
 
 # One CP932 code each, decoded to either character by different decoders (JIS X 0208 against Microsoft's table).
 _JIS, _MICROSOFT = "〜−‖—", "～－∥―"
@@ -64,6 +76,7 @@ def write_configuration(
                 source.record_key,
                 source.is_identity,
                 source.event_date,
+                source.unknown_percent,
             )
         )
         for item in source.items:
@@ -81,6 +94,10 @@ def write_configuration(
                     item.blank_means,
                     item.identifier,
                     item.banned_as_input,
+                    item.minimum,
+                    item.maximum,
+                    source.years_back,
+                    days_ahead(item),
                 )
             )
             tokens = {""} if config is None else {"", *(token.strip() for token in config.null_tokens_of(item.name))}

@@ -407,7 +407,9 @@ _STATUS = {
     "not_linked": ("未連携", "not linked"),
     "not_held": ("未保有", "not held"),
     "before_start": ("システム導入前", "before the system began"),
-    "unreadable": ("判読不能", "unreadable"),
+    "unreadable": ("読み取れない値", "cannot be read"),
+    "left_out": ("判断により使わない", "left out by decision"),
+    "no_consent": ("同意なし", "no consent"),
 }
 _METHOD = {
     "number": ("番号一致", "by number"),

@@ -1,7 +1,7 @@
 """Absence made visible: what of each item is there, by month and source, and whether blanks fall on some groups.
 
-Statuses as everywhere: present, blank, not_applicable, not_held, before_start, unreadable (not_linked joins in the
-marts). What a municipality decides from it stands in its file (`absence_decisions`).
+Statuses as everywhere: present, blank, not_applicable, not_held, before_start, unreadable (not_linked and no_consent join
+in the marts, left_out where a municipality decided against an item). What a municipality decides from it stands in its file (`absence_decisions`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import duckdb
 from kodomo_platform.catalog import Source, load_catalog
 from kodomo_platform.quality.engine import table_columns
 
-STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "unreadable")
+STATUSES = (
+    "present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "unreadable", "left_out", "no_consent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,8 @@ def _results_table(results: Sequence[ExpectationResult]) -> str:
 
 _ABSENT = {
     "blank": "空白 blank", "not_applicable": "非該当 n/a", "not_linked": "未連携 not linked", "not_held": "取得なし not held",
-    "before_start": "導入前 before start", "unreadable": "読取不能 unreadable",
+    "before_start": "導入前 before start", "unreadable": "読み取れない値 unreadable",
+    "left_out": "判断により使わない left out", "no_consent": "同意なし no consent",
 }  # fmt: skip
 
 
@@ -315,7 +316,7 @@ def _overview(
         )
     heads = (
         two("出典", "Source"), two("重大", "Critical"), two("注意", "Warning"), two("参考", "Info"),
-        two("空白・読取不能", "Blank, unreadable"), two("抽出からの日数", "Days since extract"),
+        two("空白・読み取れない値", "Blank, unreadable"), two("抽出からの日数", "Days since extract"),
         two("不合格の推移", "Failures by run"),
     )  # fmt: skip
     return _table(heads, rows, (1, 2, 3, 4, 5))
@@ -371,10 +372,13 @@ def _features(found: Sequence[FeatureAvailability]) -> str:
     """Children by what is known of each feature: one bar each, numbers beside it."""
     shown = [f for f in found if f.counts.get("present", 0) < f.children]
     colours = {"present": "rgb(60,150,110)", "blank": "rgb(220,60,60)", "not_applicable": "#c9d6df",
-               "not_linked": "#6f8fd0", "not_held": "#8a8f98", "before_start": "#b9a3d9"}  # fmt: skip
+               "not_linked": "#6f8fd0", "not_held": "#8a8f98", "before_start": "#b9a3d9",
+               "unreadable": "#b3261e", "left_out": "#5f6b7a", "no_consent": "#3d4f8a"}  # fmt: skip
+    colours = {status: colour for status, colour in colours.items() if any(one.counts.get(status) for one in shown)}
     said = {"present": ("あり", "present"), "blank": ("欠損", "blank"), "not_applicable": ("非該当", "not applicable"),
             "not_linked": ("未連携", "not linked"), "not_held": ("取得なし", "not held"),
-            "before_start": ("導入前", "before start")}  # fmt: skip
+            "before_start": ("導入前", "before start"), "unreadable": ("読み取れない値", "unreadable"),
+            "left_out": ("判断により使わない", "left out"), "no_consent": ("同意なし", "no consent")}  # fmt: skip
     rows = []
     for one in shown:
         at, parts = 0.0, []
@@ -392,7 +396,7 @@ def _features(found: Sequence[FeatureAvailability]) -> str:
         numbers = tuple(f"{one.counts.get(s, 0):,}" if one.counts.get(s) else "" for s in colours)
         rows.append((f"<code>{escape(one.feature)}</code>", bar, *numbers))
     heads = (two("特徴量", "Feature"), two("子どもの割合", "Share of children"), *(two(*said[s]) for s in colours))
-    return _table(heads, rows, tuple(range(2, 8)))
+    return _table(heads, rows, tuple(range(2, 2 + len(colours))))
 
 
 def render(

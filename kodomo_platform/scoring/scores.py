@@ -42,7 +42,12 @@ from kodomo_platform.scoring.changes import add_changes, previous_scores
 from kodomo_platform.scoring.conformal import certainty, entries
 from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
 
-STATUSES = ("present", "blank", "not_applicable", "not_linked", "not_held", "before_start")
+# The order is the codes' order in a cohort: further kinds are added at the end.
+STATUSES = (
+    "present", "blank", "not_applicable", "not_linked", "not_held", "before_start", "unreadable", "left_out", "no_consent",
+)  # fmt: skip
+# Kinds that a reader is told of even where the rest of a source could be used.
+TOLD_IN_PART = ("unreadable", "left_out", "no_consent")
 REASONS_SHOWN = 6
 # Children whose reasons are written at a time.
 _PIECE = 50_000
@@ -55,6 +60,9 @@ _ABSENT_JA = {
     "not_linked": "未連携",
     "not_held": "保有なし",
     "before_start": "システム開始前",
+    "unreadable": "読み取れない値",
+    "left_out": "判断により使わない",
+    "no_consent": "同意なし",
 }
 _ABSENT_EN = {
     "blank": "blank",
@@ -62,6 +70,9 @@ _ABSENT_EN = {
     "not_linked": "not linked",
     "not_held": "not held",
     "before_start": "before the system began",
+    "unreadable": "cannot be read",
+    "left_out": "left out by decision",
+    "no_consent": "no consent",
 }
 
 # Which compression suits a text is otherwise tried out anew, and costs more than writing it.
@@ -194,6 +205,15 @@ def left_out(municipality: Municipality, theme: Theme, features: Mapping[str, Fe
     return frozenset(name for name in theme.features if items.intersection(features[name].items))
 
 
+def leave_out(cohort: Cohort, unwanted: frozenset[str]) -> None:
+    """Take the features ``unwanted`` out of ``cohort``, in criteria and model alike. Where a value was absent anyhow it
+    says so still: nobody decided about what was never there.
+    """
+    for name in unwanted.intersection(cohort.values):
+        cohort.statuses[name][cohort.statuses[name] == 1] = 1 + STATUSES.index("left_out")
+        cohort.values[name][:] = np.nan
+
+
 def _score_theme(
     con: duckdb.DuckDBPyConnection,
     municipality: Municipality,
@@ -212,11 +232,7 @@ def _score_theme(
     note = use.note if use is not None else "no model is approved: the criteria score alone"
     unwanted = left_out(municipality, theme, features)
     cohort = load_cohort(con, theme, features, as_of)
-    for name in unwanted.intersection(
-        cohort.values
-    ):  # as if the municipality did not hold it, in criteria and model alike
-        cohort.values[name][:] = np.nan
-        cohort.statuses[name][:] = 1 + STATUSES.index("not_held")
+    leave_out(cohort, unwanted)
     versions = {
         "feature_hash": theme.feature_hash(features),
         "criteria_hash": theme.criteria_hash,
@@ -797,9 +813,11 @@ def _term_table(model: AdditiveModel, features: dict[str, Feature]) -> pa.Table:
 def _absence_patterns(
     cohort: Cohort, theme: Theme, features: dict[str, Feature]
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Distinct ways in which whole groups of inputs are absent: their JSON, and each row's pattern.
+    """Distinct ways in which groups of inputs are absent: their JSON, and each row's pattern.
 
-    A group counts as absent when all its features are; few patterns exist, so the text is made once per pattern.
+    A group counts as absent when all its features are. Of one that is there in part only what cannot be read, was left out
+    or lacks consent is told (``partly``): the rest of a source says nothing of it. Few patterns exist, so the text is made
+    once per pattern.
     """
     groups: dict[str, list[str]] = {}
     for name in theme.features:
@@ -808,14 +826,19 @@ def _absence_patterns(
     for names in groups.values():
         stacked = np.column_stack([cohort.statuses[name] for name in names])
         all_absent = (stacked != 1).all(axis=1)
-        kinds.append(np.where(all_absent, stacked.max(axis=1), 1))
+        told = np.where(np.isin(stacked, [1 + STATUSES.index(kind) for kind in TOLD_IN_PART]), stacked, 1).max(axis=1)
+        # a group that is there in part has the negative code of what is told of it
+        kinds.append(np.where(all_absent, stacked.max(axis=1), np.where(told > 1, -told, 1)))
     matrix = np.column_stack(kinds).astype(np.int8)
     distinct, inverse = np.unique(matrix, axis=0, return_inverse=True)
     texts = []
     for row in distinct:
-        absent = {group: STATUSES[code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code != 1}
-        ja = "、".join(f"{_group_ja(group)}（{_ABSENT_JA[kind]}）" for group, kind in absent.items())
-        en = ", ".join(f"{group} ({_ABSENT_EN[kind]})" for group, kind in absent.items())
+        absent = {group: STATUSES[code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code > 1}
+        partly = {group: STATUSES[-code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code < 0}
+        ja = [f"{_group_ja(group)}（{_ABSENT_JA[kind]}）" for group, kind in absent.items()]
+        ja += [f"{_group_ja(group)}の一部（{_ABSENT_JA[kind]}）" for group, kind in partly.items()]
+        en = [f"{group} ({_ABSENT_EN[kind]})" for group, kind in absent.items()]
+        en += [f"part of {group} ({_ABSENT_EN[kind]})" for group, kind in partly.items()]
         texts.append(
             _text(
                 {
@@ -824,8 +847,9 @@ def _absence_patterns(
                     "status": "present",
                     "contribution": 0.0,
                     "absent": absent,
-                    "sentence_ja": f"使えなかった情報：{ja}" if absent else "使えなかった情報はありません",
-                    "sentence_en": f"Not available: {en}" if absent else "Every source was available",
+                    **({"partly": partly} if partly else {}),
+                    "sentence_ja": f"使えなかった情報：{'、'.join(ja)}" if ja else "使えなかった情報はありません",
+                    "sentence_en": f"Not available: {', '.join(en)}" if en else "Every source was available",
                 }
             )
         )

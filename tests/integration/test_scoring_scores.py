@@ -16,6 +16,7 @@ import pytest
 
 from kodomo_platform.errors import ScoringError
 from kodomo_platform.scoring import load_features, load_themes, score
+from kodomo_platform.scoring.scores import _ABSENT_EN, _ABSENT_JA, STATUSES
 from kodomo_platform.warehouse import connect, create_schemas
 
 AS_OF = dt.date(2026, 10, 1)
@@ -118,6 +119,7 @@ def test_an_item_that_the_municipality_left_out_reaches_no_score(con: duckdb.Duc
     for reasons, hits in con.execute("select reasons, rule_hits from marts.risk_scores").fetchall():
         assert not [entry for entry in json.loads(reasons) if "absent_rate" in str(entry["item"])]
         assert "欠席率" not in hits
+        assert "出欠の一部（判断により使わない）" in reasons
 
 
 def test_criteria_alone_score_every_theme_and_say_so(con: duckdb.DuckDBPyConnection) -> None:
@@ -193,6 +195,19 @@ def test_absent_source_is_said_and_undetermined_children_are_listed(con: duckdb.
     )
     assert {row[:3] for row in rows} == {("undetermined", False, "too_few_inputs")}
     assert all("保有なし" in row[3] for row in rows)
+
+
+def test_every_kind_of_absence_has_words_and_what_is_unreadable_in_part_is_told(con: duckdb.DuckDBPyConnection) -> None:
+    assert set(STATUSES) - {"present"} == set(_ABSENT_JA) == set(_ABSENT_EN)
+    con.execute(
+        "update marts.mart_child_features set consultation_abuse_24m = null, consultation_abuse_24m__status = 'unreadable' "
+        "where child_id = 'c000017'"
+    )
+    score(con, town("abuse"), AS_OF, "run-1", "abc")
+    reasons = json.loads(con.execute("select reasons from marts.risk_scores where child_id = 'c000017'").fetchone()[0])
+    (absent,) = [entry for entry in reasons if entry["item"] == "absent_inputs"]
+    assert absent["partly"] == {"welfare.consultation": "unreadable"}
+    assert "の一部（読み取れない値）" in absent["sentence_ja"]
 
 
 def test_a_hospital_flag_is_shown_at_once_and_a_score_only_orders(con: duckdb.DuckDBPyConnection) -> None:

@@ -19,6 +19,7 @@ from kodomo_platform.cleansing.addresses import match_address
 from kodomo_platform.cleansing.dates import read_date
 from kodomo_platform.cleansing.kana import match_kana
 from kodomo_platform.cleansing.names import match_name
+from kodomo_platform.municipalities.configuration import days_ahead
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 
@@ -27,11 +28,12 @@ create table cfg.run (municipality varchar, as_of_date date);
 create table cfg.as_of (as_of_date date, purpose varchar);
 create table cfg.source (
     source varchar, domain varchar, name varchar, held boolean, system_start date, extract_kind varchar,
-    id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar
+    id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar, unknown_percent double
 );
 create table cfg.item (
     source varchar, item varchar, type varchar, held boolean, date_style varchar, era_codes varchar,
-    blank_means varchar, identifier boolean, banned boolean
+    blank_means varchar, identifier boolean, banned boolean, minimum double, maximum double, years_back integer,
+    days_ahead integer
 );
 create table cfg.null_token (source varchar, item varchar, token varchar);
 create table cfg.code_map (source varchar, item varchar, local_code varchar, code varchar);
@@ -50,7 +52,7 @@ def make_warehouse(path: Path) -> None:
             held = key != "health.home_visit"
             kind = "delta" if key == "education.attendance" else "full"
             con.execute(
-                "insert into cfg.source values (?, ?, ?, ?, null, ?, ?, ?, ?, ?)",
+                "insert into cfg.source values (?, ?, ?, ?, null, ?, ?, ?, ?, ?, 2)",
                 [
                     *(key, source.domain, source.name, held, kind, source.id_system, source.record_key),
                     *(source.is_identity, source.event_date),
@@ -60,8 +62,11 @@ def make_warehouse(path: Path) -> None:
             for item in source.items:
                 columns.append(f'"{item.name}" varchar')
                 con.execute(
-                    "insert into cfg.item values (?, ?, ?, ?, 'wareki_kanji', 'jis', ?, false, false)",
-                    [key, item.name, item.type, held, item.blank_means],
+                    "insert into cfg.item values (?, ?, ?, ?, 'wareki_kanji', 'jis', ?, false, false, ?, ?, ?, ?)",
+                    [
+                        *(key, item.name, item.type, held, item.blank_means),
+                        *(item.minimum, item.maximum, source.years_back, days_ahead(item)),
+                    ],
                 )
                 for place, code in enumerate(item.codes or {}, start=1):
                     con.execute("insert into cfg.code_map values (?, ?, ?, ?)", [key, item.name, str(place), code])

@@ -57,6 +57,10 @@ final as (
             held := source_rules.held and item_rules.held,
             date_style := item_rules.date_style,
             era_codes := item_rules.era_codes,
+            minimum := item_rules.minimum,
+            maximum := item_rules.maximum,
+            years_back := item_rules.years_back,
+            days_ahead := item_rules.days_ahead,
             blank_means := coalesce(item_rules.blank_means, 'blank'),
             null_tokens := coalesce(null_tokens.tokens, []::varchar[]),
             codes := coalesce(code_maps.codes, map([]::varchar[], []::varchar[]))
