@@ -69,11 +69,9 @@
 
 
 {#- The same for a day or a month: not long before anybody in the source was born, not far after the extract. -#}
-{% macro possible_day(item, value, years_back=none) -%}
+{% macro possible_day(item, value) -%}
     case
-        when ({{ value }}) >= current_rows._extract_date - to_years(
-                {%- if years_back %}{{ years_back }}{% else %}coalesce(rules.{{ item }}.years_back, 126){% endif -%}
-            )
+        when ({{ value }}) >= current_rows._extract_date - to_years(coalesce(rules.{{ item }}.years_back, 126))
             and ({{ value }}) <= current_rows._extract_date + to_days(coalesce(rules.{{ item }}.days_ahead, 7320))
             then {{ value }}
     end
