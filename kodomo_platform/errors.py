@@ -81,6 +81,14 @@ class WithheldError(KodomoError):
     """Nothing may be shown of this child: consent is the ground and is not there."""
 
 
+class PolicyError(KodomoError):
+    """A use of data that no ground or purpose covers, or a duty that is nobody's."""
+
+
+class GovernanceError(KodomoError):
+    """An act of governance cannot be carried out as asked."""
+
+
 class OperationsError(KodomoError):
     """The operations database cannot be reached or refuses a change."""
 

@@ -6,6 +6,7 @@ which read the plain data so that one wrong field hides nothing else. Nothing is
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,11 +133,33 @@ def _reference_faults(data: dict[str, Any], catalog: Catalog) -> Found:
             yield ("quality_overrides", number, "table"), f"unknown table '{table[:80]}'"
         elif table in source_of and override.get("item") not in (None, *source_of[table].by_name):
             yield ("quality_overrides", number, "item"), f"not an item of {source_of[table].key}"
+    yield from _governance_faults(data.get("governance"), catalog)
     for number, decision in _mappings(data.get("absence_decisions")):
         if "item" in decision and str(decision["item"]) not in catalog.items:
             yield ("absence_decisions", number, "item"), "unknown item; expected <domain>.<source>.<item>"
         if "theme" in decision and str(decision["theme"]) not in seen_themes:
             yield ("absence_decisions", number, "theme"), "not a theme of this municipality"
+
+
+def _governance_faults(governance: Any, catalog: Catalog) -> Found:
+    grounds = governance.get("grounds") if isinstance(governance, dict) else None
+    if not isinstance(grounds, dict):
+        return
+    domains = {source.domain for source in catalog.sources.values()}
+    for key, said in grounds.items():
+        if key not in catalog.items and key not in catalog.sources and key not in domains:
+            yield ("governance", "grounds", key), "unknown; expected a domain, a source or an item of the catalogue"
+        if not isinstance(said, dict):
+            continue
+        first, last = said.get("period_from"), said.get("period_until")
+        if isinstance(first, dt.date) and isinstance(last, dt.date) and last < first:
+            yield ("governance", "grounds", key, "period_until"), "ends before it begins"
+        conditions = ("temporary", "necessary_extent", "considerable_reason", "no_undue_harm")
+        if said.get("kind") == "beyond_purpose" and (missing := [c for c in conditions if not said.get(c)]):
+            yield (
+                ("governance", "grounds", key),
+                f"use beyond the purpose needs all four conditions; missing: {', '.join(missing)}",
+            )
 
 
 def _code_faults(code: Any) -> Found:

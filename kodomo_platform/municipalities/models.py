@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -206,6 +206,77 @@ class AbsenceDecision(_Frozen):
     decided_on: dt.date
 
 
+class Roles(_Frozen):
+    """Who holds which of the four duties (guideline of 2022-12-20, chapter 4). A duty that is nobody's stops the run."""
+
+    oversight: Text | None = Field(default=None, description="総括管理主体: decides, supervises, answers for it.")
+    holding: Text | None = Field(default=None, description="保有・管理主体: holds the source data.")
+    analysis: Text | None = Field(default=None, description="分析主体: links and analyses.")
+    use: Text | None = Field(default=None, description="活用主体: looks at results and supports children.")
+
+    @property
+    def missing(self) -> list[str]:
+        """The duties that are nobody's."""
+        return [name for name in type(self).model_fields if getattr(self, name) is None]
+
+
+class Grounds(_Frozen):
+    """What a town says of an item, a source or a domain in place of the catalogue; what it leaves out is not assumed."""
+
+    purpose: Text | None = None
+    legal_basis: Text | None = Field(default=None, description="The law by which it may be held here.")
+    kind: Literal["within_purpose", "law", "change_of_purpose", "beyond_purpose", "provision"] | None = Field(
+        default=None,
+        description="Art. 61(3) change of purpose; 69(1) law; 69(2) i-iv temporary use beyond it; provision to another body.",
+    )
+    ground: Literal["i", "ii", "iii", "iv"] | None = Field(default=None, description="Of art. 69(2).")
+    temporary: Text | None = Field(default=None, description="Art. 69(2): why the use is only temporary.")
+    necessary_extent: Text | None = Field(default=None, description="Art. 69(2): why no more than necessary.")
+    considerable_reason: Text | None = Field(default=None, description="Art. 69(2): the reason.")
+    no_undue_harm: Text | None = Field(
+        default=None, description="Art. 69(2): why nobody's interests are unduly harmed."
+    )
+    period_from: dt.date | None = None
+    period_until: dt.date | None = None
+    approver: Text | None = None
+    handler: Text | None = None
+    holder: Text | None = None
+    safety_measures: Text | None = None
+    notice: Text | None = None
+    secrecy: Text | None = Field(default=None, description="A duty of secrecy, e.g. Child Welfare Act art. 25-5.")
+    lawyer_to_confirm: bool = Field(default=False, description="The rule depends on the body; a lawyer has to confirm.")
+    retention_years: int | None = Field(default=None, ge=0, le=30)
+    lookback_months: int | None = Field(default=None, ge=1, le=240)
+    consent_needed: bool | None = None
+    themes: list[Theme] | None = Field(default=None, description="Only for these themes.")
+
+
+class Governance(_Frozen):
+    """What is a town's to say: who answers for what, on which grounds, for which purposes."""
+
+    roles: Roles = Roles()
+    contact: Text | None = Field(default=None, description="Where residents ask (shown in notices).")
+    require_grounds: bool = Field(
+        default=False, description="Close every item that no approved purpose sheet on record opens."
+    )
+    purposes: dict[
+        Text, list[Literal["linking", "finding", "supporting", "evaluating", "consenting", "statistics"]]
+    ] = Field(default_factory=dict, description="Purposes of the town's own and the uses that each covers.")
+    grounds: dict[Text, Grounds] = Field(
+        default_factory=dict, description="By item, source or domain; the closest wins, field by field."
+    )
+
+    def of(self, item: str) -> Grounds:
+        """What the town says of an item (full key): of itself, else of its source, else of its domain."""
+        source = item.rpartition(".")[0]
+        domain = item.partition(".")[0]
+        said: dict[str, Any] = {}
+        for key in (domain, source, item):
+            if key in self.grounds:
+                said |= {name: getattr(self.grounds[key], name) for name in self.grounds[key].model_fields_set}
+        return Grounds.model_construct(**said)
+
+
 class Municipality(_Frozen):
     """One municipality (or hospital centre): what it looks for, and how its extracts look."""
 
@@ -224,6 +295,7 @@ class Municipality(_Frozen):
     )
     quality_overrides: list[QualityOverride] = Field(default_factory=list)
     absence_decisions: list[AbsenceDecision] = Field(default_factory=list)
+    governance: Governance | None = Field(default=None, description="Duties, grounds and purposes of this town.")
     sources: list[SourceConfig] = Field(min_length=1)
 
     @cached_property

@@ -22,6 +22,10 @@ def json_schema() -> dict[str, Any]:
     definitions["SourceConfig"]["properties"]["source"]["enum"] = list(catalog.sources)
     definitions["AbsenceDecision"]["properties"]["item"]["enum"] = list(catalog.items)
     definitions["Column"]["properties"]["item"]["enum"] = sorted({item.name for item in catalog.items.values()})
+    domains = sorted({source.domain for source in catalog.sources.values()})
+    definitions["Governance"]["properties"]["grounds"]["propertyNames"] = {
+        "enum": [*domains, *catalog.sources, *catalog.items]
+    }
     # each source offers its own items and codes
     definitions["SourceConfig"]["allOf"] = [
         {

@@ -7,7 +7,17 @@ from typing import Any
 import dagster as dg
 
 from kodomo_platform.catalog import load_catalog
-from kodomo_platform.orchestration import automation, extracts, jobs, linkage, lost_runs, publishing, quality, scoring
+from kodomo_platform.orchestration import (
+    automation,
+    extracts,
+    governance,
+    jobs,
+    linkage,
+    lost_runs,
+    publishing,
+    quality,
+    scoring,
+)
 from kodomo_platform.orchestration import dbt as dbt_wiring
 from kodomo_platform.orchestration.resources import RunSettings
 from kodomo_platform.quality.suites import SUITES_DIR
@@ -24,6 +34,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
     resources = {"run_settings": RunSettings.configure_at_launch()}
     return dg.Definitions(
         assets=[
+            governance.governance_decisions,
             *extracts.extract_assets(),
             linkage.known_child_ids,
             *dbt_assets,

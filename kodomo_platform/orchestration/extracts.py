@@ -17,6 +17,7 @@ OWNERS = ["team:data-platform"]
 @dg.asset(
     key="run_configuration",
     group_name="catalog",
+    deps=["governance_decisions"],
     partitions_def=MUNICIPALITIES,
     kinds={"duckdb"},
     owners=OWNERS,

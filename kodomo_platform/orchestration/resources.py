@@ -102,9 +102,11 @@ def municipality_lock(code: str, holder: str) -> Iterator[None]:
 
 
 def partition_municipality(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Municipality:
-    """The municipality whose partition this step works on."""
+    """The municipality whose partition this step works on, as far as its grounds let it be read today."""
+    from kodomo_platform.policy.grounds import governed
+
     op_context = getattr(context, "op_execution_context", context)
-    return load_municipality(op_context.partition_key)
+    return governed(load_municipality(op_context.partition_key), date.today())
 
 
 def catalogue_source_keys() -> list[str]:

@@ -198,11 +198,21 @@ def score(
 
 
 def left_out(municipality: Municipality, theme: Theme, features: Mapping[str, Feature]) -> frozenset[str]:
-    """The theme's features that use an item which the municipality has decided to leave out (`kodomo quality decide`)."""
+    """The theme's features that may not speak for it.
+
+    Those that use an item which the municipality has decided to leave out (`kodomo quality decide`), which is closed
+    today, or whose purpose does not cover scoring; and those that look further back than an item of theirs allows.
+    """
+    from kodomo_platform.policy import grounds, purposes
     from kodomo_platform.quality.decisions import excluded_items
 
-    items = excluded_items(municipality, theme.key)
-    return frozenset(name for name in theme.features if items.intersection(features[name].items))
+    made_of = {name: features[name].items for name in theme.features}
+    items = set(excluded_items(municipality, theme.key)) | grounds.closures(municipality, dt.date.today()).keys()
+    every = {item for used in made_of.values() for item in used}
+    items.update(purposes.refused(every, purposes.Use.SCORING, municipality, theme=theme.key))
+    lookbacks = {name: features[name].lookback_months for name in theme.features}
+    too_far = grounds.beyond_lookback(lookbacks, made_of, municipality)
+    return frozenset(name for name in theme.features if name in too_far or items.intersection(made_of[name]))
 
 
 def leave_out(cohort: Cohort, unwanted: frozenset[str]) -> None:
