@@ -10,7 +10,12 @@
     ] %}
     {%- if item in items %}
     current_rows.{{ item }},
+    {%- if function == 'address' %}
+    -- a bare town is first one of the own municipality
+    kodomo_address_in(current_rows.{{ item }}, current_rows._municipality) as {{ item }}__form,
+    {%- else %}
     kodomo_{{ function }}(current_rows.{{ item }}) as {{ item }}__form,
+    {%- endif %}
     {%- else %}
     cast(null as varchar) as {{ item }},
     kodomo_{{ function }}(cast(null as varchar)) as {{ item }}__form,

@@ -40,6 +40,7 @@
                 then nullif({{ trimmed('source.' ~ item) }}, '')
         end as {{ item }},
         {%- endfor %}
+        source._municipality,
         source._extract_date,
         source._source_file_sha256,
         source._row_number

@@ -49,16 +49,19 @@ _BEFORE_NFKC: dict[int, str | None] = {
 
 NEAR = "near"
 """Marks in the committed table what is compared as near and not folded."""
+PLACE = "place"
+"""Marks in the committed table what is folded in addresses alone."""
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[dict[str, str], dict[str, str]]:
+def _table() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     fold: dict[str, str] = {}
     near: dict[str, str] = {}
+    place: dict[str, str] = {}
     for line in (Path(__file__).parent / "fold_table.tsv").read_text(encoding="utf-8").splitlines():
         kanji, target, origin = line.split("\t")
-        (near if origin == NEAR else fold)[kanji] = target
-    return fold, near
+        (near if origin == NEAR else place if origin == PLACE else fold)[kanji] = target
+    return fold, near, place
 
 
 def fold_map() -> dict[str, str]:
@@ -72,6 +75,14 @@ def near_map() -> dict[str, str]:
     No matching form contains this step: 斎藤 and 斉藤 are two names, which somebody may have taken for each other.
     """
     return _table()[1]
+
+
+@lru_cache(maxsize=1)
+def place_map() -> dict[int, str]:
+    """Code point → kanji in addresses, for `str.translate`: the fold, near kanji, and what only places have as one."""
+    fold, near, place = _table()
+    either = near | place
+    return {ord(kanji): either.get(target, target) for kanji, target in (fold | either).items()}
 
 
 def in_one_width(text: str) -> str:

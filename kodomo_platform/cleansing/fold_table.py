@@ -12,6 +12,10 @@ test says when the file is stale. A kanji is folded if it is not itself level 1 
 A pair that ``variants.yaml`` calls near is not folded: its second kanji stands in the table with the first and the word
 ``near``, for comparison alone.
 
+Addresses fold more, because a place has one official spelling: near pairs, the pairs that ``variants.yaml`` lists for
+places, and a kanji that no place of the postal data is written with if ja-itaiji, one hop, gives one that is (the most
+frequent). These stand in the table with the word ``place``.
+
 Never a closure: chains of look-alikes merge 吉田 with 吉岡. Source of the tables: 縮退マップ of 文字情報基盤 (CC BY-SA /
 CC BY), 国税庁 JIS 縮退マップ, ja-itaiji (MIT), japanese-personal-name-dataset (MIT).
 """
@@ -23,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kodomo_platform.cleansing.characters import NEAR
+from kodomo_platform.cleansing.characters import NEAR, PLACE
 
 HERE = Path(__file__).parent
 TABLE = HERE / "fold_table.tsv"
@@ -47,11 +51,12 @@ def level_1_kanji() -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Variants:
-    """``variants.yaml``: hand-kept folds (from → to), near pairs (the second → the first, which stands for both), and all
-    pairs that the fold must keep apart."""
+    """``variants.yaml``: hand-kept folds (from → to), near pairs (the second → the first, which stands for both), pairs
+    that are one in addresses (the second → the first), and all pairs that the fold must keep apart."""
 
     fold: dict[str, str]
     near: dict[str, str]
+    place: dict[str, str]
     apart: frozenset[frozenset[str]]
 
 
@@ -62,12 +67,14 @@ def read_variants() -> Variants:
     return Variants(
         fold={entry["from"]: entry["to"] for entry in content["fold"]},
         near={entry["pair"][1]: entry["pair"][0] for entry in content["near"]},
+        place={entry["pair"][1]: entry["pair"][0] for entry in content["place"]},
         apart=frozenset(frozenset(entry["pair"]) for entry in [*content["near"], *content["apart"]]),
     )
 
 
 def build() -> dict[str, tuple[str, str]]:
-    """Kanji → (level-1 kanji, where it is from), and near kanji → (the one that stands for both, ``near``)."""
+    """Kanji → (level-1 kanji, where it is from), near kanji → (the one that stands for both, ``near``), and kanji that are
+    another in addresses alone → (that one, ``place``)."""
     from ja_itaiji import Itaiji
     from japanese_personal_name_dataset import load_dataset
     from jntajis import mj_shrink_candidates
@@ -101,7 +108,39 @@ def build() -> dict[str, tuple[str, str]]:
                     break
                 table[kanji] = (target, origin)
                 break
-    return table | {kanji: (target, NEAR) for kanji, target in variants.near.items()}
+    folds = {kanji: target for kanji, (target, _) in table.items()}
+    return (
+        table
+        | {kanji: (target, NEAR) for kanji, target in variants.near.items()}
+        | {kanji: (target, PLACE) for kanji, target in _places(folds | variants.near | variants.place).items()}
+        | {kanji: (target, PLACE) for kanji, target in variants.place.items()}
+    )
+
+
+def _places(folds: dict[str, str]) -> dict[str, str]:
+    """Kanji that no place is written with → the variant of it that most places are written with."""
+    from collections import Counter
+
+    from ja_itaiji import Itaiji
+
+    from kodomo_platform.cleansing.characters import in_one_width
+    from kodomo_platform.cleansing.towns import postal_rows
+
+    used = Counter(
+        folds.get(character, character)
+        for _, city, towns in postal_rows()
+        for name in (city, *towns)
+        for character in in_one_width(name)
+    )
+    places = {}
+    for first, last in _RANGES:
+        for kanji in map(chr, range(first, last + 1)):
+            if kanji in folds or kanji in used or unicodedata.normalize("NFKC", kanji) != kanji:
+                continue
+            variants = {folds.get(other, other) for other in Itaiji.get_family(kanji)} & set(used)
+            if variants:
+                places[kanji] = max(variants, key=lambda other: (used[other], other))
+    return places
 
 
 def _in_jis_x_0208(kanji: str) -> bool:

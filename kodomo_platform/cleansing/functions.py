@@ -60,8 +60,8 @@ def _kana(text: str) -> tuple[Any, ...]:
     return form.match, form.surname, form.given
 
 
-def _address(text: str) -> tuple[Any, ...]:
-    form = addresses.match_address(text)
+def _address(text: str, municipality: str | None = None) -> tuple[Any, ...]:
+    form = addresses.match_address(text, municipality)
     return form.match, form.town, form.block, form.building, form.room
 
 
@@ -78,6 +78,7 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., Any], int, pa.DataType]] = {
     "kodomo_name": (_name, 0, NAME),
     "kodomo_kana": (_kana, 0, KANA),
     "kodomo_address": (_address, 0, ADDRESS),
+    "kodomo_address_in": (_address, 1, ADDRESS),
     "kodomo_phone": (numbers.match_phone, 0, _TEXT),
     "kodomo_phones": (_phones, 0, pa.list_(_TEXT)),
     "kodomo_postal": (numbers.match_postal, 0, _TEXT),
@@ -97,7 +98,7 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
     ``kodomo_uncertain_date(…) -> STRUCT(value, precision, earliest, latest, note)``,
     ``kodomo_name(text) -> STRUCT(match, surname, given, has_gaiji)``,
     ``kodomo_kana(text) -> STRUCT(match, surname, given)``,
-    ``kodomo_address(text) -> STRUCT(match, town, block, building, room)``,
+    ``kodomo_address(text) -> STRUCT(match, town, block, building, room)``, ``kodomo_address_in(text, municipality)``,
     ``kodomo_phone(text)``, ``kodomo_phones(text) -> VARCHAR[]``, ``kodomo_postal(text)``, ``kodomo_number(text)``, ``kodomo_check_digit(text) -> BOOLEAN``,
     ``kodomo_int(text) -> BIGINT``, ``kodomo_decimal(text) -> DOUBLE``. NULL gives NULL.
     """
@@ -180,6 +181,8 @@ def _vectorised(function: Callable[..., Any], constants: int, result: pa.DataTyp
         return _as_array(answers, result).take(encoded.indices)
 
     # DuckDB counts the parameters of what it is given
+    if constants == 1:
+        return lambda values, setting: apply(values, setting)
     if constants == 2:
         return lambda values, style, era_codes: apply(values, style, era_codes)
     return lambda values: apply(values)
