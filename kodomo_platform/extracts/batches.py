@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from kodomo_platform.extracts.lines import NotARecord
+
 Reason = Literal[
     "wrong_field_count",  # more or fewer fields than the header
     "wrong_length",  # a fixed-width record of another length
@@ -19,7 +21,8 @@ Reason = Literal[
     "nul_byte",
     "over_long",  # longer than MAX_RECORD_BYTES
     "unclosed_quote",  # a quoted field that does not end where a field can end
-    "blank_record",  # delimiters and nothing else
+    "cut_off",  # the last line, which ends in the middle: the transfer was cut
+    "destroyed_number",  # an identifier as a spreadsheet rounds it: 2.026E+11
     "formula_without_value",  # XLSX: a formula that was never calculated
     "cell_error",  # XLSX: #N/A, #REF! and their like
     "merged_cell",  # XLSX: a record that shares a cell with another
@@ -43,8 +46,9 @@ class Batch:
     """Some consecutive records of a file.
 
     ``columns``: item name → text column; ``row_numbers``: 1-based ordinal of each record in its file, same length.
-    ``records``: how many records were met, rejected ones included. ``has_gaiji``: whether 〓{code} can be among the
-    text.
+    ``records``: how many records were met, rejected ones and lines that are none (``not_records``) included.
+    ``has_gaiji``: whether 〓{code} can be among the text. ``padded``: records whose last, empty fields were left out.
+    ``guarded``: cells from which a spreadsheet's guard (="0012") was taken, by item.
     """
 
     columns: Mapping[str, pa.Array | pa.ChunkedArray]
@@ -52,3 +56,6 @@ class Batch:
     records: int
     rejects: list[Reject] = field(default_factory=list)
     has_gaiji: bool = False
+    not_records: list[NotARecord] = field(default_factory=list)
+    padded: int = 0
+    guarded: Mapping[str, int] = field(default_factory=dict)

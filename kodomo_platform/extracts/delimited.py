@@ -14,7 +14,7 @@ test keeps watch, so that a mended version is noticed). Nor can it give the ordi
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ import pyarrow.csv as pa_csv
 
 from kodomo_platform.extracts.batches import MAX_RECORD_BYTES, Batch, Reject
 from kodomo_platform.extracts.encoding import GETA, UNREADABLE
+from kodomo_platform.extracts.lines import Kind, NotARecord, says
 
 _UNREADABLE_BYTES = UNREADABLE.encode()
 _GETA_BYTES = (GETA + "{").encode()
@@ -39,10 +40,16 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Layout:
-    """What to keep of each record: ``fields`` it has in all, and ``wanted``: item name → 0-based position."""
+    """What to keep of each record: ``fields`` it has in all, and ``wanted``: item name → 0-based position.
+
+    ``needs``: how many fields a record must have at least; those after them are blank where they are left out (programs
+    that write tables leave out empty cells at a row's end). None: all. ``key_at``: position of the record's number.
+    """
 
     fields: int
     wanted: Mapping[str, int]
+    needs: int | None = None
+    key_at: int | None = None
 
     def item_at(self, position: int) -> str | None:
         """The item at a position, None where the column is not wanted."""
@@ -63,8 +70,10 @@ class RecordScanner:
         self._line = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
         quote = re.escape(dialect.quote) if dialect.quote else None
         if quote:
-            quoted = f"{quote}(?P<quoted>[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+){quote}"
-            plain = f"(?P<plain>(?:[^{delimiter}{quote}\r\n][^{delimiter}\r\n]*+)?+)"
+            # blanks around a quoted field are padding
+            blank = "[ \u3000]*+" if dialect.delimiter == "\t" else "[ \t\u3000]*+"
+            quoted = f"{blank}{quote}(?P<quoted>[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+){quote}{blank}"
+            plain = f"(?!{blank}{quote})(?P<plain>[^{delimiter}\r\n]*+)"
             self._field = re.compile(f"(?:{quoted}|{plain})(?P<end>{delimiter}|\r\n|\n|\r|\\Z)")
 
     def record_at(self, text: str, position: int, *, final: bool) -> tuple[list[str] | None, int] | None:
@@ -101,6 +110,8 @@ class RecordScanner:
     def _may_close(self, text: str, at: int) -> bool:
         """Whether the field at ``at`` opened a quote that has no closing one in the text so far."""
         quote = self.dialect.quote
+        while text[at : at + 1] in (" ", "\t", "\u3000") and text[at] != self.dialect.delimiter:
+            at += 1
         if not text.startswith(quote or "\0", at):
             return False
         rest = text[at + 1 :]
@@ -117,10 +128,19 @@ class DelimitedReader:
     """Turns decoded text into batches of the wanted columns."""
 
     def __init__(
-        self, dialect: Dialect, layout: Layout, *, block_bytes: int = 8 << 20, careful_bytes: int = 1 << 16
+        self,
+        dialect: Dialect,
+        layout: Layout,
+        *,
+        no_record: Callable[[Sequence[str]], Kind | None] | None = None,
+        block_bytes: int = 8 << 20,
+        careful_bytes: int = 1 << 16,
     ) -> None:
+        """``no_record`` says which lines are no records (see `lines`); a line of blanks alone never is one."""
         self.dialect = dialect
         self.layout = layout
+        self._no_record = no_record or (lambda fields: None if any(text.strip() for text in fields) else "blank_line")
+        self._fewest = layout.fields
         self.block_bytes = block_bytes
         self.careful_bytes = careful_bytes
         self._scanner = RecordScanner(dialect)
@@ -284,6 +304,8 @@ class DelimitedReader:
         kept: list[list[str]] = []
         rows: list[int] = []
         rejects: list[Reject] = []
+        not_records: list[NotARecord] = []
+        padded = 0
         first = self._next_row
         at = 0
         while at < min(until, len(text)):
@@ -296,9 +318,23 @@ class DelimitedReader:
             if text[at:end].rstrip("\r\n") in ("", _END_OF_FILE_MARK):
                 at = end  # an empty line is no record, nor is the mark alone: it says nothing of anyone
                 continue
+            is_short = fields is not None and self._may_be_padded(fields)
+            if is_short and not final and self._scanner.record_at(text, end, final=False) is None:
+                break  # the line behind it decides, and it is still to come
             row = self._next_row
             self._next_row += 1
-            reject = self._fault(row, text[at:end], fields)
+            raw = text[at:end]
+            kind = None if fields is None or "\0" in raw or UNREADABLE in raw else self._no_record(fields)
+            if kind is not None and fields is not None and len(raw) <= MAX_RECORD_BYTES // 4:
+                not_records.append(NotARecord(row, kind, says(kind, fields)))
+                at = end
+                continue
+            is_last = final and end == len(text)
+            if fields is not None and len(fields) != self.layout.fields:
+                whole = self._completed(text, end, fields, final=final, is_cut=is_last and raw[-1:] not in "\r\n")
+                padded += whole is not None and len(fields) < self.layout.fields
+                fields = whole or fields
+            reject = self._fault(row, raw, fields, is_cut=is_last and raw[-1:] not in "\r\n\x1a")
             if reject is None:
                 assert fields is not None
                 kept.append([fields[i] for i in positions])
@@ -317,8 +353,43 @@ class DelimitedReader:
             self._next_row - first,
             rejects,
             has_gaiji=text.find(GETA + "{", 0, at) >= 0,
+            not_records=not_records,
+            padded=padded,
         )
         return len(text[:at].encode("utf-8")), batch
+
+    def _may_be_padded(self, fields: Sequence[str]) -> bool:
+        return self.layout.needs is not None and self.layout.needs <= len(fields) < self.layout.fields
+
+    def _completed(self, text: str, end: int, fields: list[str], *, final: bool, is_cut: bool) -> list[str] | None:
+        """The fields of a record that has more or fewer than the header, if what is missing or too much is empty cells at
+        its end; else None.
+
+        Not so for a record that a line break inside a field tore in two (the line behind it begins with no number like its
+        own and makes up the missing fields), nor for a last line that just ends.
+        """
+        layout = self.layout
+        if len(fields) > layout.fields:
+            return None if any(text.strip() for text in fields[layout.fields :]) else fields[: layout.fields]
+        if not self._may_be_padded(fields):
+            return None
+        if is_cut and len(fields) < self._fewest:
+            return None
+        key = fields[layout.key_at].strip() if layout.key_at is not None else ""
+        if layout.key_at is not None and not key:
+            return None
+        following = self._scanner.record_at(text, end, final=final)
+        behind = following[0] if following is not None else None
+        if (
+            behind
+            and len(fields) + len(behind) - 1 == layout.fields
+            and layout.key_at is not None
+            and (layout.key_at >= len(behind) or _shape(behind[layout.key_at]) != _shape(key))
+        ):
+            return None
+        if not is_cut:
+            self._fewest = min(self._fewest, len(fields))
+        return fields + [""] * (layout.fields - len(fields))
 
     def _second_look(
         self, text: str, at: int, fields: list[str] | None, end: int, *, final: bool
@@ -333,11 +404,13 @@ class DelimitedReader:
             return None, line_end
         return fields, end
 
-    def _fault(self, row: int, raw: str, fields: list[str] | None) -> Reject | None:
+    def _fault(self, row: int, raw: str, fields: list[str] | None, *, is_cut: bool = False) -> Reject | None:
         if len(raw) > MAX_RECORD_BYTES // 4 and len(raw.encode("utf-8")) > MAX_RECORD_BYTES:
             return Reject(row, "over_long")
         if "\0" in raw:
             return Reject(row, "nul_byte")
+        if is_cut and (fields is None or len(fields) < self.layout.fields) and self.layout.needs is not None:
+            return Reject(row, "cut_off")
         if fields is None:
             return Reject(row, "undecodable" if UNREADABLE in raw else "unclosed_quote")
         if len(fields) != self.layout.fields:
@@ -346,9 +419,13 @@ class DelimitedReader:
             for item, position in self.layout.wanted.items():
                 if UNREADABLE in fields[position]:
                     return Reject(row, "undecodable", item)
-        if not any(field.strip() for field in fields):
-            return Reject(row, "blank_record")
         return None
+
+
+def _shape(key: str) -> tuple[bool, bool]:
+    """What kind of number a key is: of digits alone or not, and whether it has any."""
+    key = key.strip()
+    return key.isdecimal(), any(letter.isdecimal() for letter in key)
 
 
 def _first_line_end(piece: bytes) -> int | None:

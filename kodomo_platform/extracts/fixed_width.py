@@ -7,7 +7,7 @@ block becomes a matrix of bytes, a field a slice of it, and a whole column is de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 from kodomo_platform.errors import ExtractError
 from kodomo_platform.extracts.batches import MAX_RECORD_BYTES, Batch, Reject
 from kodomo_platform.extracts.encoding import GETA, UNREADABLE, Encoding, decode
+from kodomo_platform.extracts.lines import Kind, NotARecord, says
 
 _PADDING = " \u3000"
 
@@ -51,13 +52,20 @@ def record_bytes_of(sample: bytes, needed: int, where: str) -> int:
 class FixedWidthReader:
     """Turns the bytes of a fixed-width file into batches of the wanted columns."""
 
-    def __init__(self, layout: FixedLayout, encoding: Encoding) -> None:
+    def __init__(
+        self,
+        layout: FixedLayout,
+        encoding: Encoding,
+        *,
+        no_record: Callable[[Sequence[str]], Kind | None] | None = None,
+    ) -> None:
         if encoding.is_utf16:
             raise ExtractError(
                 "a fixed-width file in UTF-16 cannot be cut by bytes", expected="cp932, utf-8 or utf-8-sig"
             )
         self.layout = layout
         self.encoding = encoding
+        self._no_record = no_record or (lambda fields: None if any(text.strip() for text in fields) else "blank_line")
         self._next_row = 1
 
     def batches(self, chunks: Iterable[bytes]) -> Iterator[Batch]:
@@ -79,25 +87,34 @@ class FixedWidthReader:
                 yield self._over_long()
                 held, skipping = b"", True
         if held:
-            yield self._batch(held)
+            yield self._batch(held, is_last=True)
 
     def _over_long(self) -> Batch:
         row = self._next_row
         self._next_row += 1
         return Batch({}, np.empty(0, np.int64), 1, [Reject(row, "over_long")])
 
-    def _batch(self, block: bytes) -> Batch:
+    def _batch(self, block: bytes, *, is_last: bool = False) -> Batch:
         lines = [line.removesuffix(b"\r") for line in block.split(b"\n")]
         lines = [line for line in lines if line and line != b"\x1a"]
         first = self._next_row
         self._next_row += len(lines)
         rejects: dict[int, Reject] = {}
+        not_records: dict[int, NotARecord] = {}
         for row, line in enumerate(lines, first):
             reject = self._fault(row, line)
-            if reject is not None:
-                rejects[row] = reject
-        good = [line for row, line in enumerate(lines, first) if row not in rejects]
-        rows = np.array([row for row in range(first, self._next_row) if row not in rejects], dtype=np.int64)
+            if reject is None and line.strip():
+                continue
+            if (kind := self._kind_of(line)) is not None:
+                not_records[row] = NotARecord(row, *kind)
+            elif reject is not None:
+                is_cut = is_last and row == self._next_row - 1 and len(line) < self.layout.record_bytes
+                rejects[row] = Reject(row, "cut_off") if is_cut else reject
+        good = [line for row, line in enumerate(lines, first) if row not in rejects and row not in not_records]
+        rows = np.array(
+            [row for row in range(first, self._next_row) if row not in rejects and row not in not_records],
+            dtype=np.int64,
+        )
         texts = {item: self._column(good, *span) for item, span in self.layout.wanted.items()}
         unreadable: set[int] = set()
         for item, column in texts.items():
@@ -110,15 +127,28 @@ class FixedWidthReader:
         keep = np.array([at not in unreadable for at in range(len(good))], dtype=bool)
         columns = {item: pa.array(column, pa.string()).filter(pa.array(keep)) for item, column in texts.items()}
         has_gaiji = any(GETA + "{" in text for column in texts.values() for text in column)
-        return Batch(columns, rows[keep], len(lines), [rejects[row] for row in sorted(rejects)], has_gaiji)
+        return Batch(
+            columns,
+            rows[keep],
+            len(lines),
+            [rejects[row] for row in sorted(rejects)],
+            has_gaiji,
+            [not_records[row] for row in sorted(not_records)],
+        )
+
+    def _kind_of(self, line: bytes) -> tuple[Kind, int | None] | None:
+        """Whether a line of another length is no record, and how many records it says there are."""
+        if len(line) > MAX_RECORD_BYTES or b"\0" in line:
+            return None
+        text = [decode(line, self.encoding.codec)]
+        kind = self._no_record(text)
+        return None if kind is None else (kind, says(kind, text))
 
     def _fault(self, row: int, line: bytes) -> Reject | None:
         if len(line) != self.layout.record_bytes:
             return Reject(row, "over_long" if len(line) > MAX_RECORD_BYTES else "wrong_length")
         if b"\0" in line:
             return Reject(row, "nul_byte")
-        if not line.strip():
-            return Reject(row, "blank_record")
         return None
 
     def _column(self, lines: list[bytes], start: int, width: int) -> list[str]:

@@ -23,7 +23,7 @@ from kodomo_platform.errors import ExtractError
 from kodomo_platform.extracts.batches import Batch, Reject
 from kodomo_platform.extracts.columns import DroppedColumn
 from kodomo_platform.extracts.encoding import GETA, gaiji_codes, wrong_encoding
-from kodomo_platform.extracts.files import OpenedFile, open_file
+from kodomo_platform.extracts.files import MUNICIPALITY_COLUMN, OpenedFile, open_file
 from kodomo_platform.extracts.landing import (
     DONE_MARKER,
     LandedFile,
@@ -33,7 +33,8 @@ from kodomo_platform.extracts.landing import (
     remove_leftovers,
     sha256_of,
 )
-from kodomo_platform.extracts.places import ENOUGH_ADDRESSES, OWN_SHARE, postal_codes
+from kodomo_platform.extracts.lines import NotARecord
+from kodomo_platform.extracts.places import ENOUGH_ADDRESSES, OWN_SHARE, postal_codes, whose
 from kodomo_platform.extracts.tables import create_raw_tables
 from kodomo_platform.municipalities import Municipality, SourceConfig, municipality_codes
 from kodomo_platform.settings import get_settings, municipality_code
@@ -45,7 +46,6 @@ SAME_RECORDS, OTHER_RECORDS = 0.5, 0.02
 """Of the smaller of two files of one date: it is corrected if at least the first share of its records stands in the
 other one too, and a part beside it if at most the second does (a child that moved between two schools' files)."""
 
-_MUNICIPALITY_COLUMN = "_municipality_in_file"
 _REJECTS_KEPT_BEFORE_GIVING_UP = 100_000
 
 
@@ -60,7 +60,9 @@ class GaijiCount:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What came of one file. ``rows_in`` = ``rows_loaded`` + ``rows_rejected``."""
+    """What came of one file. ``rows_in`` = ``rows_loaded`` + ``rows_rejected``; lines that are no records (a header printed
+    again, totals, footers, blanks) are ``rows_not_records`` and in none of the three; ``rows_padded`` are loaded ones whose
+    last, empty fields were left out."""
 
     file_name: str
     extract_date: dt.date
@@ -70,13 +72,15 @@ class FileReport:
     rows_loaded: int
     rows_rejected: int
     supersedes: str | None = None
+    rows_not_records: int = 0
+    rows_padded: int = 0
 
 
 @dataclass
 class LoadReport:
     """What a load did; counts are of the files loaded now, not of those that were there already.
 
-    ``rejects``: reason → records. ``absent_items``: items of the catalogue that the municipality's file does not map.
+    ``rejects``: reason → records; ``not_records``: kind → lines that are none. ``absent_items``: items of the catalogue that the municipality's file does not map.
     """
 
     source: str
@@ -90,6 +94,7 @@ class LoadReport:
     skipped_already_loaded: list[str] = field(default_factory=list)
     extract_dates: list[dt.date] = field(default_factory=list)
     rejects: dict[str, int] = field(default_factory=dict)
+    not_records: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -300,18 +305,21 @@ class _SourceLoad:
     def _take(self, file: LandedFile, sha256: str) -> None:
         self._refuse_named_for_another(file)
         path, sha256 = archive_file(file, self.archive)
-        opened = open_file(path, self.config, file.where)
-        counter = _Counter(path.stat().st_size, self.municipality, file.where)
-        for batch in opened.batches:
-            counter.add(batch, opened)
-            self._insert(batch, file, sha256)
+        opened = open_file(path, self.config, self.source, file.where)
+        counter = _Counter(path.stat().st_size, self.municipality, self.source, self.config, file.where)
+        try:
+            for batch in opened.batches:
+                counter.add(batch, opened)
+                self._insert(batch, file, sha256)
+        finally:
+            opened.close()
         counter.finish(opened)
         self._finish(file, sha256, opened, counter)
 
     def _insert(self, batch: Batch, file: LandedFile, sha256: str) -> None:
         if not len(batch.row_numbers):
             return
-        items = [item for item in batch.columns if item != _MUNICIPALITY_COLUMN]
+        items = [item for item in batch.columns if not item.startswith("_")]
         table = pa.table(
             [*(batch.columns[item] for item in items), pa.array(batch.row_numbers)], [*items, "_row_number"]
         )
@@ -346,12 +354,16 @@ class _SourceLoad:
             counter.rows_in - len(counter.rejects),
             len(counter.rejects),
             ", ".join(other.name for other in replaced) or None,
+            len(counter.not_records),
+            counter.padded,
         )
         self._book_file(done, active=True)
         self._book(
             "rejects",
             [(key, file.extract_date, file.name, sha256, r.row_number, r.reason, r.item) for r in counter.rejects],
         )
+        self._book("not_records", [(key, file.extract_date, sha256, n.row_number, n.kind) for n in counter.not_records])
+        self.report.warnings += counter.remarks(opened)
         gaiji = counter.gaiji()
         self._book("gaiji", [(key, g.code, g.glyph_count, g.first_row_number, sha256) for g in gaiji])
         self._book("dropped_columns", [(key, sha256, d.ordinal, d.reason, d.header) for d in opened.plan.dropped])
@@ -363,6 +375,7 @@ class _SourceLoad:
         report.dropped_columns += [column for column in opened.plan.dropped if column not in report.dropped_columns]
         report.gaiji += gaiji
         report.rejects = dict(Counter(report.rejects) + Counter(r.reason for r in counter.rejects))
+        report.not_records = dict(Counter(report.not_records) + Counter(n.kind for n in counter.not_records))
 
     def _active(self, date: dt.date) -> list[_ActiveFile]:
         rows = self.con.execute(
@@ -463,6 +476,10 @@ class _SourceLoad:
             [key, sha256, date],
         )
         self.con.execute(
+            "delete from raw.not_records where source = ? and source_file_sha256 = ? and extract_date = ?",
+            [key, sha256, date],
+        )
+        self.con.execute(
             "update raw.files set active = false where source = ? and sha256 = ? and extract_date = ?",
             [key, sha256, date],
         )
@@ -472,7 +489,9 @@ class _SourceLoad:
 
     def _book_file(self, done: FileReport, *, active: bool) -> None:
         self.con.execute(
-            "insert into raw.files select ?, ?, ?, ?, ?, ?, ?, ?, now() at time zone 'UTC', ?",
+            "insert into raw.files by name select ? as source, ? as extract_date, ? as file_name, ? as sha256, ? as rows_in, "
+            "? as rows_loaded, ? as rows_rejected, ? as encoding, now() at time zone 'UTC' as loaded_at, ? as active, "
+            "? as rows_not_records, ? as rows_padded",
             [
                 self.source.key,
                 done.extract_date,
@@ -483,6 +502,8 @@ class _SourceLoad:
                 done.rows_rejected,
                 done.encoding,
                 active,
+                done.rows_not_records,
+                done.rows_padded,
             ],
         )
 
@@ -602,24 +623,38 @@ class _SourceLoad:
 class _Counter:
     """What is known about a file while its batches pass: counts, rejects, gaiji, whose data it is."""
 
-    def __init__(self, size: int, municipality: Municipality, where: str) -> None:
+    def __init__(self, size: int, municipality: Municipality, source: Source, config: SourceConfig, where: str) -> None:
         self.size = size
         self.municipality = municipality
+        self.source = source
+        self.config = config
         self.where = where
-        self.rows_in = 0
+        self.records = 0
         self.rejects: list[Reject] = []
+        self.not_records: list[NotARecord] = []
+        self.padded = 0
+        self._guarded: Counter[str] = Counter()
         self._gaiji: Counter[str] = Counter()
         self._gaiji_first: dict[str, int] = {}
-        self._codes: Counter[str] = Counter()
+        self._codes: dict[str, Counter[str]] = {}
+
+    @property
+    def rows_in(self) -> int:
+        """Records that were met; lines that are none do not count."""
+        return self.records - len(self.not_records)
 
     def add(self, batch: Batch, opened: OpenedFile) -> None:
-        self.rows_in += batch.records
+        self.records += batch.records
         self.rejects += batch.rejects
+        self.not_records += batch.not_records
+        self.padded += batch.padded
+        self._guarded.update({item: cells for item, cells in batch.guarded.items() if not item.startswith("_")})
         if batch.has_gaiji:
             self._count_gaiji(batch)
-        if _MUNICIPALITY_COLUMN in batch.columns:
-            counts = pc.value_counts(batch.columns[_MUNICIPALITY_COLUMN])
-            self._codes.update({str(pair["values"]).strip(): pair["counts"] for pair in counts.to_pylist()})
+        for name, column in batch.columns.items():
+            if name.startswith(MUNICIPALITY_COLUMN):
+                counts = pc.value_counts(column).to_pylist()
+                self._codes.setdefault(name, Counter()).update({str(pair["values"]): pair["counts"] for pair in counts})
         # no file holds more records than bytes: once even that could not bring the share down, reading on is idle
         if len(self.rejects) > max(
             _REJECTS_KEPT_BEFORE_GIVING_UP, self.size * self.municipality.reject_limit_percent / 100
@@ -628,7 +663,7 @@ class _Counter:
 
     def _count_gaiji(self, batch: Batch) -> None:
         for item, column in batch.columns.items():
-            if item == _MUNICIPALITY_COLUMN:
+            if item.startswith("_"):
                 continue
             hits = np.flatnonzero(pc.match_substring(column, GETA + "{").to_numpy(zero_copy_only=False))
             for at in hits:
@@ -640,19 +675,59 @@ class _Counter:
     def gaiji(self) -> list[GaijiCount]:
         return [GaijiCount(code, n, self._gaiji_first[code]) for code, n in sorted(self._gaiji.items())]
 
+    def remarks(self, opened: OpenedFile) -> list[str]:
+        """What was read otherwise than it stands there."""
+        where, remarks = self.where, []
+        if self.not_records:
+            listed = ", ".join(
+                f"{kind} {count}" for kind, count in Counter(n.kind for n in self.not_records).most_common()
+            )
+            remarks.append(f"{where}: {len(self.not_records)} lines are no records and were left out: {listed}")
+        if self.padded:
+            remarks.append(f"{where}: {self.padded} records lack fields at their end, which were read as blank")
+        if self._guarded:
+            columns = ", ".join(sorted(self._guarded))
+            remarks.append(
+                f"{where}: {self._guarded.total()} cells in {columns} were guarded against a spreadsheet; the guard was taken off"
+            )
+        if opened.hidden_rows:
+            remarks.append(f"{where}: {len(opened.hidden_rows)} rows of the sheet are hidden; they were read too")
+        return remarks
+
     def finish(self, opened: OpenedFile) -> None:
-        """Raise ExtractError if too many records were rejected, or most belong to somebody else."""
+        """Raise ExtractError if the file was cut, too many records were rejected, or most belong to somebody else."""
+        if any(reject.reason == "cut_off" for reject in self.rejects):
+            raise ExtractError(
+                f"the last line (record {self.records}) ends in the middle: the transfer was cut",
+                where=self.where,
+                expected="a file that is wholly there",
+                action="ask the holder to send it again; the last good state is untouched",
+            )
         if len(self.rejects) * 100 > self.rows_in * self.municipality.reject_limit_percent:
             self._refuse(opened)
-        own = self.municipality.code
-        foreign = sum(n for code, n in self._codes.items() if code and code not in (own, own[:5], own.lstrip("0")))
-        named = sum(n for code, n in self._codes.items() if code)
+        said = [line.says for line in self.not_records[-3:] if line.says is not None]
+        if said and max(said) > self.rows_in:
+            raise ExtractError(
+                f"the file's last lines say that it has {max(said)} records; it has {self.rows_in}",
+                where=self.where,
+                expected="a file that is wholly there",
+                action="ask the holder to send it again; the last good state is untouched",
+            )
+        self._refuse_foreign()
+
+    def _refuse_foreign(self) -> None:
+        """Whose data the rows are, where a column says so. One column that names this municipality is enough."""
+        if not self._codes or self.source.domain == "medical":
+            return  # a hospital's patients come from everywhere
+        counted = [whose(codes, self.municipality) for codes in self._codes.values()]
+        foreign, named = min(counted, key=lambda pair: pair[0] / max(pair[1], 1))
         if 2 * foreign > named:
             raise ExtractError(
                 f"{foreign} of {named} records carry the code of another municipality",
                 where=self.where,
-                expected=f"records of {own}",
-                action="move the file to its own municipality's landing folder",
+                expected=f"records of {self.municipality.code}",
+                action="move the file to its own municipality's landing folder; if the column says something else than whose "
+                "record it is (a former address, a place of birth), list it under `ignored_columns` with that reason",
             )
 
     def _refuse(self, opened: OpenedFile) -> None:
@@ -660,6 +735,15 @@ class _Counter:
         if opened.encoding != "xlsx" and reasons["undecodable"] * 2 > len(self.rejects):
             seen = opened.looks_like if opened.looks_like != opened.encoding else None
             raise wrong_encoding(opened.encoding, seen, self.where)
+        if reasons["destroyed_number"] * 2 > len(self.rejects):
+            items = Counter(reject.item for reject in self.rejects if reject.reason == "destroyed_number")
+            raise ExtractError(
+                f"{reasons['destroyed_number']} of {self.rows_in} records have a number that a spreadsheet rounded "
+                f"(like 2.026E+11), in {columns_of(self.config, items)}",
+                where=self.where,
+                expected="every digit of the number",
+                action=SPREADSHEET_ADVICE,
+            )
         listed = []
         for reason, count in reasons.most_common():
             rows = [str(reject.row_number) for reject in self.rejects if reject.reason == reason][:5]
@@ -670,3 +754,19 @@ class _Counter:
             expected=f"at most {self.municipality.reject_limit_percent:g} % (`reject_limit_percent`)",
             action="ask the holder to correct the extract; the last good state is untouched",
         )
+
+
+SPREADSHEET_ADVICE = (
+    "ask the holder for the file as the system wrote it: opening and saving it in Excel rounds long numbers and eats zeros "
+    "in front"
+)
+
+
+def columns_of(config: SourceConfig, items: Iterable[str | None]) -> str:
+    """The columns that hold these items, as the municipality's file calls them, for a message."""
+    places = []
+    for item in items:
+        column = config.by_item.get(item or "")
+        place = None if column is None else column.column or (column.position and f"#{column.position}")
+        places.append(f"{place} ({item})" if place else str(item))
+    return ", ".join(places)

@@ -11,7 +11,9 @@ from kodomo_platform.catalog import Catalog, Source, load_catalog
 
 _BOOKS = {
     "files": "source varchar, extract_date date, file_name varchar, sha256 varchar, rows_in bigint, "
-    "rows_loaded bigint, rows_rejected bigint, encoding varchar, loaded_at timestamp, active boolean",
+    "rows_loaded bigint, rows_rejected bigint, encoding varchar, loaded_at timestamp, active boolean, "
+    "rows_not_records bigint, rows_padded bigint",
+    "not_records": "source varchar, extract_date date, source_file_sha256 varchar, row_number bigint, kind varchar",
     "rejects": "source varchar, extract_date date, source_file varchar, source_file_sha256 varchar, row_number bigint, "
     "reason varchar, item varchar",
     "gaiji": "source varchar, code varchar, glyph_count bigint, first_row_number bigint, source_file_sha256 varchar",
@@ -35,6 +37,8 @@ def create_raw_tables(con: duckdb.DuckDBPyConnection, catalog: Catalog | None = 
     con.execute("create schema if not exists raw")
     for name, columns in _BOOKS.items():
         con.execute(f"create table if not exists raw.{name} ({columns})")
+        for column in columns.split(", "):  # a book of an older warehouse
+            con.execute(f"alter table raw.{name} add column if not exists {column}")
     existing: dict[str, set[str]] = {}
     for table, column in con.execute(
         "select table_name, column_name from duckdb_columns() where schema_name = 'raw' and not internal"

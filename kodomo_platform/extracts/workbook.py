@@ -1,22 +1,16 @@
-"""XLSX: the rows of one sheet as text.
+"""XLSX: the records of one sheet as text.
 
-A workbook is a ZIP of XML from somebody else's desk, so its true size is measured before it is opened, and what it
-may hide is asked for by name: which sheet, and what a cell with a formula last showed. calamine reads the values; the
-sheet's XML is looked at only for what calamine keeps to itself (formulas never calculated, error values).
+How a workbook is read without trusting it stands in `kodomo_platform.workbooks`; here is which sheet is meant, which cells
+cannot be taken (formulas never calculated, error values, merged cells), and how a cell is written as text for an item.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
-from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
@@ -25,257 +19,208 @@ from kodomo_platform.errors import ExtractError
 from kodomo_platform.extracts.batches import Batch, Reason, Reject
 from kodomo_platform.extracts.columns import ColumnPlan
 from kodomo_platform.extracts.encoding import GETA, mark_gaiji
+from kodomo_platform.extracts.lines import NotARecord, says
+from kodomo_platform.extracts.sifting import Sieve
+from kodomo_platform.workbooks import MAX_RATIO, Cell, Row, SheetName, Workbook, WorkbookError, opened
 
-MAX_UNPACKED_BYTES = 1 << 30
-MAX_RATIO = 200
-"""Sheets of real data shrink ten- to fortyfold; only repeated nothing shrinks two-hundredfold."""
-RATIO_COUNTS_FROM_BYTES = 32 << 20
-MAX_PARTS = 5000
-
-_ROWS_PER_BATCH = 50_000
+_ROWS_PER_BATCH = 20_000
 _EXCEL_EPOCH = dt.datetime(1899, 12, 30)
-_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-_CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
-_REFERENCE = re.compile(rb'\br="([A-Z]{1,3})([0-9]+)"')
-_TYPE = re.compile(rb'\bt="(\w+)"')
-_FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
-_VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?>[^<]")
+_BOMBS = ("it unpacks to more", "it has ")
+_SHOWN_AS = ("id", "postal", "phone", "code", "text")
+"""Types whose numbers are written with the zeros that the office sees on its screen."""
 
-Cell = str | float | int | bool | dt.date | dt.datetime | dt.time | dt.timedelta
 DateText = Callable[[dt.datetime], str]
+_TALL, _MOST_TALL, _MOST_MERGED_ROWS = 100, 200, 1_000_000
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """The rows of a sheet from its first row on (row 1 of the file is index 0), and the cells that cannot be trusted.
-
-    ``faults``: 1-based sheet row → 0-based column → why.
-    """
-
-    name: str
-    rows: list[list[Cell]]
-    faults: Mapping[int, Mapping[int, Reason]]
+@contextmanager
+def open_workbook(path: Path, where: str) -> Iterator[Workbook]:
+    """`workbooks.opened` in the words of an extract."""
+    with in_an_extracts_words(where), opened(path) as book:
+        yield book
 
 
-def open_sheet(path: Path, sheet: str | None, where: str) -> Sheet:
-    """Read sheet ``sheet`` of a workbook; None stands for the only one there is.
-
-    Raises ExtractError for what is no XLSX, for a ZIP that unpacks to more than any register, and where it is not
-    clear which sheet is meant (several, or hidden ones).
-    """
-    from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetVisibleEnum, XmlError, ZipError
-
-    _refuse_bomb(path, where)
+@contextmanager
+def in_an_extracts_words(where: str) -> Iterator[None]:
+    """What cannot be read of a workbook is refused as an extract."""
     try:
-        with path.open("rb") as file:
-            workbook = CalamineWorkbook.from_filelike(file)
-            metadata = workbook.sheets_metadata
-            hidden = {meta.name for meta in metadata if meta.visible != SheetVisibleEnum.Visible}
-            name = _choose([meta.name for meta in metadata], hidden, sheet, where)
-            content = workbook.get_sheet_by_name(name)
-            rows: list[list[Cell]] = content.to_python(skip_empty_area=False)
-            merged = list(content.merged_cell_ranges or [])
-    except (CalamineError, PasswordError, XmlError, ZipError, OSError, ValueError) as error:
-        raise _no_workbook(where, type(error).__name__) from error
-    faults: dict[int, dict[int, Reason]] = {}
-    for (top, left), (bottom, right) in merged:
-        for row in range(top, min(bottom, len(rows)) + 1):
-            faults.setdefault(row + 1, {}).update(dict.fromkeys(range(left, right + 1), "merged_cell"))
-    for row, column, reason in _untrusted_cells(path, name, where):
-        faults.setdefault(row, {})[column] = reason
-    return Sheet(name, rows, faults)
-
-
-def _choose(names: list[str], hidden: set[str], wanted: str | None, where: str) -> str:
-    if wanted is not None:
-        if wanted in names:
-            return wanted
+        yield
+    except WorkbookError as error:
+        seen = str(error)
+        if seen.startswith(_BOMBS):
+            raise ExtractError(
+                f"the workbook is refused unopened: {seen}",
+                where=where,
+                expected=f"at most 1 GiB unpacked and {MAX_RATIO} times the file's size",
+                action="ask the holder for the extract as CSV",
+            ) from error
         raise ExtractError(
-            f"the workbook has {len(names)} sheets and none of them is the one wanted",
+            f"not a readable XLSX workbook ({seen})",
+            where=where,
+            expected="an .xlsx file without a password",
+            action="save it again as XLSX, or change `format` in the municipality's file",
+        ) from error
+
+
+def choose_sheet(book: Workbook, wanted: str | None, where: str) -> SheetName:
+    """The sheet called ``wanted``; None stands for the only one there is.
+
+    Raises ExtractError where it is not clear which sheet is meant (several, or hidden ones).
+    """
+    sheets = book.sheets
+    if wanted is not None:
+        if (match := next((sheet for sheet in sheets if sheet.name == wanted), None)) is not None:
+            return match
+        raise ExtractError(
+            f"the workbook has {len(sheets)} sheets and none of them is the one wanted",
             where=where,
             expected=f"a sheet named {wanted}",
             action="set `sheet` in the municipality's file to the sheet's name",
         )
-    if len(names) == 1 and not hidden:
-        return names[0]
+    hidden = sum(not sheet.visible for sheet in sheets)
+    if len(sheets) == 1 and not hidden:
+        return sheets[0]
     raise ExtractError(
-        f"the workbook has {len(names)} sheets, {len(hidden)} of them hidden",
+        f"the workbook has {len(sheets)} sheets, {hidden} of them hidden",
         where=where,
         expected="one visible sheet, or `sheet` in the municipality's file naming the one to read",
         action="ask the holder which sheet holds the extract, and why others are hidden",
     )
 
 
-def _no_workbook(where: str, seen: str) -> ExtractError:
-    return ExtractError(
-        f"not a readable XLSX workbook ({seen})",
-        where=where,
-        expected="an .xlsx file without a password",
-        action="save it again as XLSX, or change `format` in the municipality's file",
-    )
+class MergedCells:
+    """Which columns of a row belong to cells that were merged. Cells merged over many rows are kept as what they are."""
 
+    def __init__(self, ranges: Sequence[tuple[int, int, int, int]], where: str) -> None:
+        self._by_row: dict[int, list[tuple[int, int]]] = {}
+        self._tall = [found for found in ranges if found[2] - found[0] >= _TALL]
+        if (
+            len(self._tall) > _MOST_TALL
+            or sum(min(bottom - top, _TALL) for top, _, bottom, _ in ranges) > _MOST_MERGED_ROWS
+        ):
+            raise ExtractError(
+                f"the sheet has {len(ranges)} merged cells",
+                where=where,
+                expected="a table without merged cells",
+                action="ask the holder for the extract as CSV",
+            )
+        for top, left, bottom, right in ranges:
+            if bottom - top < _TALL:
+                for row in range(top, bottom + 1):
+                    self._by_row.setdefault(row, []).append((left, right))
 
-def _refuse_bomb(path: Path, where: str) -> None:
-    """Unpack every part without keeping it, and count: sizes written in a ZIP are only what its maker claims."""
-    try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            parts = archive.infolist()
-            if len(parts) > MAX_PARTS:
-                raise _bomb(where, f"{len(parts)} parts")
-            if sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
-                raise _bomb(where, "more than 1 GiB unpacked")
-            total = 0
-            for part in parts:
-                for size in _unpacked_sizes(file, part):
-                    total += size
-                    if total > MAX_UNPACKED_BYTES:
-                        raise _bomb(where, "more than 1 GiB unpacked")
-                    if total > RATIO_COUNTS_FROM_BYTES and total > MAX_RATIO * path.stat().st_size:
-                        raise _bomb(where, f"unpacks to more than {MAX_RATIO} times its size")
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, ValueError) as error:
-        raise _no_workbook(where, type(error).__name__) from error
-
-
-def _bomb(where: str, seen: str) -> ExtractError:
-    return ExtractError(
-        f"the workbook is refused unopened: {seen}",
-        where=where,
-        expected=f"at most 1 GiB unpacked and {MAX_RATIO} times the file's size",
-        action="ask the holder for the extract as CSV",
-    )
-
-
-def _unpacked_sizes(file: BinaryIO, part: zipfile.ZipInfo) -> Iterator[int]:
-    """Sizes of the pieces that a part truly unpacks to."""
-    file.seek(part.header_offset)
-    header = file.read(30)
-    if len(header) < 30 or header[:4] != b"PK\x03\x04":
-        raise zipfile.BadZipFile("no local header")
-    file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
-    if part.compress_type == zipfile.ZIP_STORED:
-        yield part.compress_size
-        return
-    if part.compress_type != zipfile.ZIP_DEFLATED:
-        raise zipfile.BadZipFile("a compression that XLSX does not use")
-    unpacker = zlib.decompressobj(-15)
-    left = part.compress_size
-    pending = b""
-    while not unpacker.eof:
-        if not pending:
-            pending = file.read(min(left, 1 << 16))
-            left -= len(pending)
-            if not pending:
-                return
-        yield len(unpacker.decompress(pending, 1 << 20))
-        pending = unpacker.unconsumed_tail
-
-
-def _untrusted_cells(path: Path, sheet: str, where: str) -> Iterator[tuple[int, int, Reason]]:
-    """(1-based row, 0-based column, reason) of formulas without a stored value and of error values."""
-    with zipfile.ZipFile(path) as archive:
-        xml = archive.read(_part_of(archive, sheet, where))
-    if b"<!DOCTYPE" in xml[:4096]:
-        raise _no_workbook(where, "document type declaration")
-    if not _FORMULA.search(xml) and b't="e"' not in xml:
-        return
-    for match in _CELL.finditer(xml):
-        attributes, inner = match.group(1), match.group(2) or b""
-        reference = _REFERENCE.search(attributes)
-        if reference is None:
-            continue
-        kind = _TYPE.search(attributes)
-        reason: Reason
-        if kind is not None and kind.group(1) == b"e":
-            reason = "cell_error"
-        elif _FORMULA.search(inner) and not _VALUE.search(inner) and not (kind and kind.group(1) == b"str"):
-            reason = "formula_without_value"
-        else:
-            continue
-        yield int(reference.group(2)), _column_index(reference.group(1)), reason
-
-
-def _column_index(letters: bytes) -> int:
-    index = 0
-    for letter in letters:
-        index = index * 26 + letter - 64
-    return index - 1
-
-
-def _part_of(archive: zipfile.ZipFile, sheet: str, where: str) -> str:
-    """The name of the part that holds a sheet, by way of the workbook's relations."""
-    workbook, relations = archive.read("xl/workbook.xml"), archive.read("xl/_rels/workbook.xml.rels")
-    if b"<!DOCTYPE" in workbook or b"<!DOCTYPE" in relations:
-        raise _no_workbook(where, "document type declaration")
-    for element in ElementTree.fromstring(workbook).iter(f"{_MAIN}sheet"):
-        if element.get("name") == sheet:
-            wanted = element.get(_RELATION)
-            for relation in ElementTree.fromstring(relations):
-                if relation.get("Id") == wanted:
-                    target = relation.get("Target", "")
-                    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-    raise _no_workbook(where, "the sheet has no part")
+    def in_row(self, row: int) -> list[tuple[int, int]]:
+        """(first column, last column) of the merged cells that reach into a row."""
+        tall = [(left, right) for top, left, bottom, right in self._tall if top <= row <= bottom]
+        return self._by_row.get(row, []) + tall
 
 
 def excel_serial(moment: dt.datetime) -> str:
-    """Days since 1899-12-30, as Excel counts (whole days without a fraction)."""
-    days = (moment - _EXCEL_EPOCH) / dt.timedelta(days=1)
-    return str(int(days)) if days == int(days) else repr(days)
+    """Days since 1899-12-30, as Excel counts; a time of day is dropped."""
+    return str((moment - _EXCEL_EPOCH).days)
 
 
-def cell_text(cell: Cell, date_text: DateText = excel_serial) -> str:
-    """A cell as text: whole numbers without ``.0``; dates by ``date_text``; truth as TRUE/FALSE as Excel writes CSV."""
-    if isinstance(cell, str):
-        return mark_gaiji(cell, "utf-8")
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, dt.datetime):
-        return date_text(cell)
-    if isinstance(cell, dt.date):
-        return date_text(dt.datetime(cell.year, cell.month, cell.day))
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    return str(cell)
+def cell_text(book: Workbook, cell: Cell, kind: str | None, date_text: DateText = excel_serial) -> str:
+    """A cell as text for an item of type ``kind``: dates by ``date_text`` (Excel's empty date is empty), whole numbers
+    without ``.0``, numbers that identify with the zeros that are shown, truth as TRUE/FALSE.
+    """
+    if cell.kind == "text":
+        return mark_gaiji(cell.text, "utf-8")
+    if cell.kind == "date":
+        try:
+            return date_text(dt.datetime.fromisoformat(cell.text))
+        except ValueError:
+            return cell.text
+    if cell.kind != "number":
+        return cell.text
+    if book.is_date(cell):
+        moment = book.moment(cell)
+        if moment is None:
+            return ""
+        return date_text(moment) if isinstance(moment, dt.datetime) else moment.isoformat()
+    if kind in ("date", "month"):
+        return book.serial(cell)
+    return book.shown(cell)
 
 
-def header_of(sheet: Sheet, skip_rows: int) -> list[str]:
-    """The header row after ``skip_rows`` title rows; empty cells at its right end do not count."""
-    header = [cell_text(cell).strip() for cell in sheet.rows[skip_rows]] if skip_rows < len(sheet.rows) else []
+def header_of(book: Workbook, rows: Iterator[Row], skip_rows: int) -> list[str]:
+    """The header row after ``skip_rows`` title rows (empty cells at its right end do not count); empty if there is none."""
+    row = next((row for row in rows if row.number > skip_rows), None)
+    if row is None or row.number != skip_rows + 1:
+        return []
+    width = max(row.cells) + 1
+    header = [cell_text(book, row.cells[at], None).strip() if at in row.cells else "" for at in range(width)]
     while header and not header[-1]:
         header.pop()
     return header
 
 
 def sheet_batches(
-    sheet: Sheet, first_row: int, plan: ColumnPlan, date_texts: Mapping[str, DateText]
+    book: Workbook,
+    rows: Iterator[Row],
+    plan: ColumnPlan,
+    sieve: Sieve,
+    merged: MergedCells,
+    date_texts: Mapping[str, DateText],
+    hidden: list[int],
+    where: str,
 ) -> Iterator[Batch]:
-    """The records of a sheet from 0-based row ``first_row`` on. Wholly empty rows are no records (Excel leaves them
-    behind).
+    """The records of a sheet. Wholly empty rows are not there at all (Excel leaves them behind); the ordinals of rows that
+    nobody sees are added to ``hidden``.
     """
     row_number = 0
-    records = ((at, row) for at, row in enumerate(sheet.rows) if at >= first_row and any(cell != "" for cell in row))
-    while chunk := list(islice(records, _ROWS_PER_BATCH)):
+    types = sieve.types
+    shown = (row for row in rows if any(cell.text.strip() or cell.kind == "unvalued" for cell in row.cells.values()))
+    while True:
+        with in_an_extracts_words(where):
+            chunk = list(islice(shown, _ROWS_PER_BATCH))
+        if not chunk:
+            return
         kept: dict[str, list[str]] = {item: [] for item in plan.wanted}
         numbers: list[int] = []
         rejects: list[Reject] = []
-        for at, row in chunk:
+        not_records: list[NotARecord] = []
+        for row in chunk:
             row_number += 1
-            faults = sheet.faults.get(at + 1, {})
-            bad = next(((item, faults[column]) for item, column in plan.wanted.items() if column in faults), None)
+            if row.hidden:
+                hidden.append(row_number)
             texts = {
-                item: cell_text(row[column], date_texts.get(item, excel_serial)) if column < len(row) else ""
+                item: cell_text(book, row.cells[column], types.get(item), date_texts.get(item, excel_serial))
+                if column in row.cells
+                else ""
                 for item, column in plan.wanted.items()
             }
+            by_column = {column: texts[item] for item, column in plan.wanted.items()}
+            for column, cell in row.cells.items():
+                if column not in by_column and column < plan.fields:
+                    by_column[column] = cell.text
+            kind = sieve.lines.kind_of_wanted(by_column)
+            if kind is not None:
+                not_records.append(NotARecord(row_number, kind, says(kind, list(by_column.values()))))
+                continue
+            bad = _fault(row, plan, merged.in_row(row.number))
             if bad is not None:
-                rejects.append(Reject(row_number, bad[1], bad[0]))
+                rejects.append(Reject(row_number, bad[0], bad[1]))
             elif any("\0" in text for text in texts.values()):
                 rejects.append(Reject(row_number, "nul_byte"))
             elif not any(text.strip() for text in texts.values()):
-                rejects.append(Reject(row_number, "blank_record"))
+                not_records.append(NotARecord(row_number, "blank_line"))
             else:
                 for item, text in texts.items():
                     kept[item].append(text)
                 numbers.append(row_number)
         has_gaiji = any(GETA + "{" in text for column in kept.values() for text in column)
         columns = {item: pa.array(column, pa.string()) for item, column in kept.items()}
-        yield Batch(columns, np.array(numbers, dtype=np.int64), len(chunk), rejects, has_gaiji)
+        yield Batch(columns, np.array(numbers, dtype=np.int64), len(chunk), rejects, has_gaiji, not_records)
+
+
+def _fault(row: Row, plan: ColumnPlan, merged: list[tuple[int, int]]) -> tuple[Reason, str] | None:
+    for item, column in plan.wanted.items():
+        cell = row.cells.get(column)
+        if cell is not None and cell.kind == "error":
+            return "cell_error", item
+        if cell is not None and cell.kind == "unvalued":
+            return "formula_without_value", item
+        if any(left <= column <= right for left, right in merged):
+            return "merged_cell", item
+    return None

@@ -97,6 +97,12 @@ class Column(Place):
     item: Text = Field(description="The item's bare name in the catalogue.")
     date_style: DateStyle | None = Field(default=None, description="Where it differs from the source's.")
     null_tokens: list[Token] | None = Field(default=None, description="Instead of the source's.")
+    digits: int | None = Field(
+        default=None,
+        ge=2,
+        le=30,
+        description="How many digits its numbers have: zeros that a spreadsheet ate are put back.",
+    )
 
 
 class IgnoredColumn(Place):
