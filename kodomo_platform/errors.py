@@ -61,6 +61,10 @@ class ExtractError(KodomoError):
     """A source file cannot be taken in."""
 
 
+class WorkbookError(KodomoError):
+    """A file is no workbook that can be read, or one that would cost more than any register. Rooms say it in their words."""
+
+
 class LinkageError(KodomoError):
     """Identity records cannot be linked."""
 

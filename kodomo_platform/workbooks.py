@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 from xml.parsers import expat
 
+from kodomo_platform.errors import WorkbookError
+
 MAX_UNPACKED_BYTES = 1 << 30
 MAX_RATIO = 200
 """Sheets of real data shrink ten- to fortyfold; only repeated nothing shrinks two-hundredfold."""
@@ -43,10 +45,6 @@ _BRACKETS = re.compile(r"\[([^\]]*)\]")
 _CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?[0-9.]+)\]")
 
 Kind = Literal["text", "number", "truth", "error", "date", "unvalued"]
-
-
-class WorkbookError(Exception):
-    """A file is no workbook that can be read, or one that would cost more than any register. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +218,7 @@ def opened(path: Path) -> Iterator[Workbook]:
         refuse_bomb(path)
         archive = zipfile.ZipFile(path)
     except _BROKEN as error:
-        raise WorkbookError(type(error).__name__) from error
+        raise WorkbookError(f"{type(error).__name__}") from error
     with archive:
         book = Workbook(archive)
         _read_sheets(book)
@@ -492,7 +490,7 @@ def _parsed(
     except expat.ExpatError as error:
         raise WorkbookError("broken XML") from error
     except _BROKEN as error:
-        raise WorkbookError(type(error).__name__) from error
+        raise WorkbookError(f"{type(error).__name__}") from error
     yield
 
 
@@ -507,7 +505,7 @@ def _contains(archive: zipfile.ZipFile, part: str, words: bytes) -> bool:
                     return True
                 held = chunk[-len(words) :]
     except _BROKEN as error:
-        raise WorkbookError(type(error).__name__) from error
+        raise WorkbookError(f"{type(error).__name__}") from error
     return False
 
 

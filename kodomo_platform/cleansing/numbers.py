@@ -14,6 +14,7 @@ from kodomo_platform.cleansing.characters import HYPHENS
 
 _SPACES = re.compile(r"\s+")
 _HYPHENS = re.compile(f"[{HYPHENS}]")
+_GUARDED = re.compile(r"""=T?\(?"([^"]*)"\)?|['’‘]([^']*)'?""")
 _MINUS = re.compile(r"^[-‐‑‒–—―−△▲]")
 _INTEGER = re.compile(r"([+-]?[0-9]{1,15})(?:\.0*)?")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]*)?")
@@ -31,8 +32,11 @@ _POSTAL = re.compile(r"([0-9]{1,3})-([0-9]{4})|([0-9]{5,7})")
 
 
 def normalise_number(text: str) -> str:
-    """A record number in one width: ASCII digits and letters, no spaces, leading zeros kept."""
-    return _HYPHENS.sub("-", _SPACES.sub("", unicodedata.normalize("NFKC", text)))
+    """A record number in one width: ASCII digits and letters, no spaces, leading zeros kept, without what keeps a
+    spreadsheet from changing it (``="0012"``, ``'0012``)."""
+    plain = _HYPHENS.sub("-", _SPACES.sub("", unicodedata.normalize("NFKC", text)))
+    guard = _GUARDED.fullmatch(plain)
+    return plain if guard is None else next(part for part in guard.groups() if part is not None)
 
 
 def read_int(text: str) -> int | None:

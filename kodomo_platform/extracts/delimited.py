@@ -376,8 +376,8 @@ class DelimitedReader:
         if is_cut and len(fields) < self._fewest:
             return None
         key = fields[layout.key_at].strip() if layout.key_at is not None else ""
-        if layout.key_at is not None and not key:
-            return None
+        if layout.key_at is not None and not _shape(key)[1]:
+            return None  # no number of anybody's
         following = self._scanner.record_at(text, end, final=final)
         behind = following[0] if following is not None else None
         if (

@@ -363,7 +363,7 @@ class _SourceLoad:
             [(key, file.extract_date, file.name, sha256, r.row_number, r.reason, r.item) for r in counter.rejects],
         )
         self._book("not_records", [(key, file.extract_date, sha256, n.row_number, n.kind) for n in counter.not_records])
-        self.report.warnings += counter.remarks(opened)
+        self._remark(file, opened, counter)
         gaiji = counter.gaiji()
         self._book("gaiji", [(key, g.code, g.glyph_count, g.first_row_number, sha256) for g in gaiji])
         self._book("dropped_columns", [(key, sha256, d.ordinal, d.reason, d.header) for d in opened.plan.dropped])
@@ -376,6 +376,28 @@ class _SourceLoad:
         report.gaiji += gaiji
         report.rejects = dict(Counter(report.rejects) + Counter(r.reason for r in counter.rejects))
         report.not_records = dict(Counter(report.not_records) + Counter(n.kind for n in counter.not_records))
+
+    def _remark(self, file: LandedFile, opened: OpenedFile, counter: _Counter) -> None:
+        """Say what was read otherwise than it stands there."""
+        if counter.not_records:
+            kinds = Counter(line.kind for line in counter.not_records)
+            listed = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+            self.report.warnings.append(
+                f"{file.where}: {len(counter.not_records)} lines are no records and were left out: {listed}"
+            )
+        if counter.padded:
+            self.report.warnings.append(
+                f"{file.where}: {counter.padded} records lack fields at their end, which were read as blank"
+            )
+        cells, items = counter.guarded
+        if cells:
+            self.report.warnings.append(
+                f"{file.where}: the marks that keep a spreadsheet from changing {cells} cells ({items}) were taken off"
+            )
+        if opened.hidden_rows:
+            self.report.warnings.append(
+                f"{file.where}: {len(opened.hidden_rows)} rows of the sheet are hidden; they were read too"
+            )
 
     def _active(self, date: dt.date) -> list[_ActiveFile]:
         rows = self.con.execute(
@@ -675,24 +697,10 @@ class _Counter:
     def gaiji(self) -> list[GaijiCount]:
         return [GaijiCount(code, n, self._gaiji_first[code]) for code, n in sorted(self._gaiji.items())]
 
-    def remarks(self, opened: OpenedFile) -> list[str]:
-        """What was read otherwise than it stands there."""
-        where, remarks = self.where, []
-        if self.not_records:
-            listed = ", ".join(
-                f"{kind} {count}" for kind, count in Counter(n.kind for n in self.not_records).most_common()
-            )
-            remarks.append(f"{where}: {len(self.not_records)} lines are no records and were left out: {listed}")
-        if self.padded:
-            remarks.append(f"{where}: {self.padded} records lack fields at their end, which were read as blank")
-        if self._guarded:
-            columns = ", ".join(sorted(self._guarded))
-            remarks.append(
-                f"{where}: {self._guarded.total()} cells in {columns} were guarded against a spreadsheet; the guard was taken off"
-            )
-        if opened.hidden_rows:
-            remarks.append(f"{where}: {len(opened.hidden_rows)} rows of the sheet are hidden; they were read too")
-        return remarks
+    @property
+    def guarded(self) -> tuple[int, str]:
+        """How many cells were guarded against a spreadsheet, and in which items."""
+        return self._guarded.total(), ", ".join(sorted(self._guarded))
 
     def finish(self, opened: OpenedFile) -> None:
         """Raise ExtractError if the file was cut, too many records were rejected, or most belong to somebody else."""
@@ -705,6 +713,13 @@ class _Counter:
             )
         if len(self.rejects) * 100 > self.rows_in * self.municipality.reject_limit_percent:
             self._refuse(opened)
+        if opened.plan.header is None and self.padded and self.padded == self.rows_in - len(self.rejects):
+            raise ExtractError(
+                f"all {self.padded} records have fewer than {opened.plan.fields} fields",
+                where=self.where,
+                expected=f"{opened.plan.fields} fields, by the positions in the municipality's file",
+                action="compare the file with `columns` and `field_count` in the municipality's file",
+            )
         said = [line.says for line in self.not_records[-3:] if line.says is not None]
         if said and max(said) > self.rows_in:
             raise ExtractError(
@@ -742,7 +757,8 @@ class _Counter:
                 f"(like 2.026E+11), in {columns_of(self.config, items)}",
                 where=self.where,
                 expected="every digit of the number",
-                action=SPREADSHEET_ADVICE,
+                action="ask the holder for the file as the system wrote it: opening and saving it in Excel rounds long numbers "
+                "and eats zeros in front",
             )
         listed = []
         for reason, count in reasons.most_common():
@@ -754,12 +770,6 @@ class _Counter:
             expected=f"at most {self.municipality.reject_limit_percent:g} % (`reject_limit_percent`)",
             action="ask the holder to correct the extract; the last good state is untouched",
         )
-
-
-SPREADSHEET_ADVICE = (
-    "ask the holder for the file as the system wrote it: opening and saving it in Excel rounds long numbers and eats zeros "
-    "in front"
-)
 
 
 def columns_of(config: SourceConfig, items: Iterable[str | None]) -> str:

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from kodomo_platform.errors import ExtractError
+from kodomo_platform.errors import ExtractError, WorkbookError
 from kodomo_platform.extracts.batches import Batch, Reason, Reject
 from kodomo_platform.extracts.columns import ColumnPlan
 from kodomo_platform.extracts.encoding import GETA, mark_gaiji
 from kodomo_platform.extracts.lines import NotARecord, says
 from kodomo_platform.extracts.sifting import Sieve
-from kodomo_platform.workbooks import MAX_RATIO, Cell, Row, SheetName, Workbook, WorkbookError, opened
+from kodomo_platform.workbooks import MAX_RATIO, Cell, Row, SheetName, Workbook, opened
 
 _ROWS_PER_BATCH = 20_000
 _EXCEL_EPOCH = dt.datetime(1899, 12, 30)
@@ -46,7 +46,7 @@ def in_an_extracts_words(where: str) -> Iterator[None]:
     try:
         yield
     except WorkbookError as error:
-        seen = str(error)
+        seen = error.what
         if seen.startswith(_BOMBS):
             raise ExtractError(
                 f"the workbook is refused unopened: {seen}",

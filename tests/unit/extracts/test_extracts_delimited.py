@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +15,23 @@ from hypothesis import strategies as st
 from kodomo_platform.extracts.batches import MAX_RECORD_BYTES, Reject
 from kodomo_platform.extracts.delimited import DelimitedReader, Dialect, Layout
 from kodomo_platform.extracts.encoding import UNREADABLE
+from kodomo_platform.extracts.lines import Kind, NotARecord
 
 CSV = Dialect(",", '"')
 ABC = Layout(3, {"a": 0, "b": 1, "c": 2})
+LENIENT = Layout(3, {"a": 0, "b": 1, "c": 2}, needs=2, key_at=0)
 
 Rows = list[tuple[int, list[str]]]
+
+
+class Read(NamedTuple):
+    """All of a text: rows, rejects, how many records were met, lines that are none, records that were padded."""
+
+    rows: Rows
+    rejects: list[Reject]
+    records: int
+    not_records: list[NotARecord]
+    padded: int
 
 
 class CarefulOnly(DelimitedReader):
@@ -53,16 +66,37 @@ def read(
     reader: type[DelimitedReader] = DelimitedReader,
     block_bytes: int = 8 << 20,
     careful_bytes: int = 1 << 16,
+    no_record: Callable[[Sequence[str]], Kind | None] | None = None,
 ) -> tuple[Rows, list[Reject], int]:
+    return read_all(
+        texts, layout, dialect, reader=reader, block_bytes=block_bytes, careful_bytes=careful_bytes, no_record=no_record
+    )[:3]
+
+
+def read_all(
+    texts: Iterable[str],
+    layout: Layout = ABC,
+    dialect: Dialect = CSV,
+    *,
+    reader: type[DelimitedReader] = DelimitedReader,
+    block_bytes: int = 8 << 20,
+    careful_bytes: int = 1 << 16,
+    no_record: Callable[[Sequence[str]], Kind | None] | None = None,
+) -> Read:
     rows: Rows = []
     rejects: list[Reject] = []
-    records = 0
-    for batch in reader(dialect, layout, block_bytes=block_bytes, careful_bytes=careful_bytes).batches(texts):
+    records = padded = 0
+    not_records: list[NotARecord] = []
+    for batch in reader(
+        dialect, layout, no_record=no_record, block_bytes=block_bytes, careful_bytes=careful_bytes
+    ).batches(texts):
         columns = [batch.columns[item].to_pylist() for item in layout.wanted] if len(batch.row_numbers) else []
         rows += [(int(n), list(values)) for n, *values in zip(batch.row_numbers, *columns, strict=True)]
         rejects += batch.rejects
         records += batch.records
-    return rows, rejects, records
+        not_records += batch.not_records
+        padded += batch.padded
+    return Read(rows, rejects, records, not_records, padded)
 
 
 def pieces(text: str, size: int) -> Iterator[str]:
@@ -138,11 +172,11 @@ def test_an_unreadable_byte_in_a_column_that_is_dropped_costs_nothing() -> None:
     assert not rejects
 
 
-def test_empty_lines_are_no_records_and_lines_of_commas_are_rejected() -> None:
-    rows, rejects, records = read(["\n1,a,b\n\r\n,,\n3,a,b\n\n\n"])
-    assert rows == [(1, ["1", "a", "b"]), (3, ["3", "a", "b"])]
-    assert rejects == [Reject(2, "blank_record")]
-    assert records == 3
+def test_empty_lines_and_lines_of_commas_are_no_records() -> None:
+    found = read_all(["\n1,a,b\n\r\n,,\n3,a,b\n\n\n"])
+    assert found.rows == [(1, ["1", "a", "b"]), (3, ["3", "a", "b"])]
+    assert found.not_records == [NotARecord(2, "blank_line")]
+    assert (found.rejects, found.records) == ([], 3)
 
 
 def test_the_end_of_file_mark_of_old_systems_is_no_record() -> None:
@@ -243,7 +277,7 @@ def test_what_the_csv_module_writes_is_read_back(
         assert not rejects
 
 
-_soup = st.text(alphabet=st.sampled_from([*'ab,,,"\n\n\r\0あ', UNREADABLE, "\x1a"]), max_size=80)
+_soup = st.text(alphabet=st.sampled_from([*'a1 ,,,"\n\n\r\0あ', UNREADABLE, "\x1a"]), max_size=80)
 
 
 @given(_soup, st.integers(1, 90), st.integers(1, 30))
@@ -251,10 +285,56 @@ _soup = st.text(alphabet=st.sampled_from([*'ab,,,"\n\n\r\0あ', UNREADABLE, "\x1
 def test_any_text_at_all_is_read_the_same_way_on_both_paths_and_however_it_is_cut(
     text: str, size: int, cut: int
 ) -> None:
-    whole = read([text], reader=CarefulOnly)
-    assert read([text]) == whole
-    assert read(pieces(text, size), block_bytes=size) == whole
-    assert read(pieces(text, size), block_bytes=size, careful_bytes=cut) == whole
-    rows, rejects, records = whole
-    assert len(rows) + len(rejects) == records
-    assert sorted([n for n, _ in rows] + [r.row_number for r in rejects]) == list(range(1, records + 1))
+    for layout in (ABC, LENIENT):
+        whole = read_all([text], layout, reader=CarefulOnly)
+        assert read_all([text], layout) == whole
+        assert read_all(pieces(text, size), layout, block_bytes=size) == whole
+        assert read_all(pieces(text, size), layout, block_bytes=size, careful_bytes=cut) == whole
+        rows, rejects, records, not_records, _ = whole
+        assert len(rows) + len(rejects) + len(not_records) == records
+        numbers = [n for n, _ in rows] + [one.row_number for one in (*rejects, *not_records)]
+        assert sorted(numbers) == list(range(1, records + 1))
+
+
+# ------------------------------------------------------------- records that lack their last fields, and files that were cut
+
+
+def test_records_that_only_lack_empty_fields_at_their_end_are_read() -> None:
+    found = read_all(["1,a,b\n2,a\n3,a,\n4,a\n5\n6,a,b,,\n"], LENIENT)
+    assert found.rows == [
+        (1, ["1", "a", "b"]),
+        (2, ["2", "a", ""]),
+        (3, ["3", "a", ""]),
+        (4, ["4", "a", ""]),
+        (6, ["6", "a", "b"]),
+    ]
+    assert found.rejects == [Reject(5, "wrong_field_count")]  # less than half of a record
+    assert found.padded == 2
+
+
+def test_a_record_without_a_number_or_torn_by_a_line_break_is_not_filled_up() -> None:
+    wide = Layout(5, {"a": 0, "b": 1, "e": 4}, needs=3, key_at=0)
+    found = read_all(["x,a,b,c\n2,a,b,c,d\n3,a,東\n町,c,d\n5,a,b\n"], wide)
+    assert [n for n, _ in found.rows] == [2, 5]
+    assert [(r.row_number, r.reason) for r in found.rejects] == [
+        (1, "wrong_field_count"),
+        (3, "wrong_field_count"),
+        (4, "wrong_field_count"),
+    ]
+
+
+@pytest.mark.parametrize("tail", ["4,a", '4,"a', "4", "4,あ\ufdd0"])
+def test_a_last_line_that_ends_in_the_middle_means_that_the_transfer_was_cut(tail: str) -> None:
+    assert read_all(["1,a,b\n2,a,b\n3,a,b\n" + tail], LENIENT).rejects == [Reject(4, "cut_off")]
+
+
+def test_a_last_line_without_a_line_end_is_whole_if_others_are_as_short() -> None:
+    found = read_all(["1,a,b\n2,a\n3,a"], LENIENT)
+    assert (len(found.rows), found.rejects) == (3, [])
+    assert read_all(["1,a,b\n2,a,b"], LENIENT).rejects == []
+
+
+def test_blanks_around_quotes_are_padding() -> None:
+    found = read_all(['"1", "a,b",\t"c"\n 2 , "x""y" ,z\n'], ABC)
+    assert found.rows == [(1, ["1", "a,b", "c"]), (2, [" 2 ", 'x"y', "z"])]
+    assert read_all(['1, "a,b\n2,a,b\n'], ABC).rejects == [Reject(1, "unclosed_quote")]
