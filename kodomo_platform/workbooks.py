@@ -44,6 +44,7 @@ _LITERALS = re.compile(r'"[^"]*"|\\.|_.|\*.')
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 _CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?[0-9.]+)\]")
 
+Value = str | float | int | bool | dt.datetime | dt.time | None
 Kind = Literal["text", "number", "truth", "error", "date", "unvalued"]
 
 
@@ -92,6 +93,29 @@ class Workbook:
         for _ in _parsed(self.archive, sheet.part, reader.starts, reader.ends, reader.text):
             yield from reader.taken()
         yield from reader.taken()
+
+    def table(self, sheet: SheetName, width: int, most_rows: int) -> Iterator[tuple[int, list[Value]]]:
+        """(row number, the first ``width`` values) of the rows up to ``most_rows``; None where nothing is."""
+        for row in self.rows(sheet):
+            if row.number > most_rows:
+                return
+            yield row.number, [self.value(row.cells[at]) if at in row.cells else None for at in range(width)]
+
+    def value(self, cell: Cell) -> Value:
+        """What a cell holds: a text, a number, a truth, a day and time; None for what has no value."""
+        if cell.kind == "number":
+            if self.is_date(cell):
+                return self.moment(cell)
+            number = _number(cell.text)
+            return int(number) if number is not None and number.is_integer() else number
+        if cell.kind == "date":
+            try:
+                return dt.datetime.fromisoformat(cell.text)
+            except ValueError:
+                return cell.text
+        if cell.kind == "truth":
+            return cell.text == "TRUE"
+        return cell.text or None
 
     def merged(self, sheet: SheetName) -> list[tuple[int, int, int, int]]:
         """(first row, first column, last row, last column), rows from 1, columns from 0, of cells that are one."""

@@ -292,12 +292,8 @@ def read_design(code: str, path: Path) -> dict[str, Any]:
     Raises:
         LinkageError: the sheet is no sample, or its design was altered.
     """
-    from openpyxl import load_workbook
-
     _read_sheet(code, path)  # its faults first
-    book = load_workbook(path, read_only=True, data_only=True)
-    rows = [str(row[0]) for row in book[_DESIGN].values if row and row[0]] if _DESIGN in book.sheetnames else []
-    book.close()
+    rows = [row[0] for _, row in _cells(path, _DESIGN, 1) if row[0]]
     text = "".join(row[1:] for row in rows[1:])
     if not rows or not hmac.compare_digest(rows[0], _checksum(code, (text,))):
         raise LinkageError(
@@ -404,32 +400,38 @@ def operations_decisions() -> tuple[str, ...]:
 
 
 def _read_sheet(code: str, path: Path) -> list[tuple[int, tuple[str, ...]]]:
-    import zipfile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
     from kodomo_platform.spreadsheets import restore
 
     if not path.is_file():
         raise LinkageError("there is no such review sheet", where=str(path))
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        table = [["" if cell is None else str(cell) for cell in row] for row in book.worksheets[0].values]
-        book.close()
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise LinkageError("the review sheet cannot be opened", where=str(path), expected="an XLSX file") from error
-    if len(table) < 2 or table[0][:1] != [_FORMAT] or tuple(table[1][: len(_HEADER)]) != _HEADER:
+    width = len(_HEADER)
+    table = _cells(path, None, width)
+    if len(table) < 2 or table[0][1][:1] != [_FORMAT] or tuple(table[1][1]) != _HEADER:
         raise LinkageError(
             "this is no review sheet of this version", where=str(path), expected="a file of `kodomo review export`"
         )
-    if table[0][1] != code:
+    if table[0][1][1] != code:
         raise LinkageError(
             "the review sheet belongs to another municipality", where=str(path), expected=f"municipality {code}"
         )
-    width = len(_HEADER)
-    return [
-        (number, tuple(restore(value) for value in (row + [""] * width)[:width]))
-        for number, row in enumerate(table[2:], start=3)
-        if any(row)
-    ]
+    return [(number, tuple(restore(value) for value in row)) for number, row in table[2:] if any(row)]
+
+
+def _cells(path: Path, name: str | None, width: int) -> list[tuple[int, list[str]]]:
+    """(row number, the first ``width`` cells as text) of a sheet, or of the first one; empty if there is none."""
+    from kodomo_platform.errors import WorkbookError
+    from kodomo_platform.workbooks import LAST_ROW, opened
+
+    try:
+        with opened(path) as book:
+            sheet = next((sheet for sheet in book.sheets if name in (None, sheet.name)), None)
+            if sheet is None:
+                return []
+            return [
+                (number, ["" if value is None else str(value) for value in row])
+                for number, row in book.table(sheet, width, LAST_ROW)
+            ]
+    except WorkbookError as error:
+        raise LinkageError(
+            f"the review sheet cannot be opened ({error.what})", where=str(path), expected="an XLSX file"
+        ) from error
