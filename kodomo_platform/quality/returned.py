@@ -125,7 +125,7 @@ def _sheets(file: Path) -> dict[str, list[list[object]]]:
             return {sheet.name: _rows(book, sheet) for sheet in book.sheets if not sheet.name.startswith("概要")}
     except WorkbookError as error:
         raise QualityError(
-            f"not a readable workbook ({error.what})",
+            f"not a workbook that can be read ({error.what})",
             where=file.name,
             expected="the XLSX file that was sent",
             action="save it as XLSX again",

@@ -142,7 +142,7 @@ def test_what_is_no_sheet_of_ours_is_refused(faulty: duckdb.DuckDBPyConnection, 
     with pytest.raises(QualityError, match="no sheet of this name"):
         read_returned(faulty, tmp_path / "other.xlsx", AS_OF)
     path.write_bytes(b"no workbook")
-    with pytest.raises(QualityError, match="not a workbook"):
+    with pytest.raises(QualityError, match="not a workbook that can be read"):
         read_returned(faulty, path, AS_OF)
 
 
