@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 
+from kodomo_platform.installation.rights import keep_private
 from kodomo_platform.settings import get_settings
 
-get_settings()  # before Dagster is imported: it reads its telemetry switch from the environment
+# before Dagster is imported: it reads its telemetry switch from the environment
+keep_private(get_settings().home)
 
 from kodomo_platform.orchestration.build import platform_definitions  # noqa: E402
 

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     mlflow_tracking_uri_override: str | None = Field(default=None, validation_alias="KODOMO_MLFLOW_TRACKING_URI")
     lang: Literal["ja", "en"] = "ja"
     """Language of the command line: its help, its errors, what it prints."""
+    allowed_hosts: str = ""
+    """Names besides this machine's own under which the pages may be reached (behind a proxy), apart by blanks."""
     automation: bool = True
     """Whether new extracts and the municipalities' schedules start runs by themselves while the daemon runs."""
     memory_limit: str = "4GB"

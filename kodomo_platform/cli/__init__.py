@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from kodomo_platform.cli.languages import choose, in_japanese, language, say_error, translate, translate_words
 from kodomo_platform.errors import KodomoError, UsageError, is_disk_full
+from kodomo_platform.installation.rights import keep_private
 from kodomo_platform.settings import get_settings
 
 # name → (module, what it is for). A module holds `app` (a family) or a function named `command` (a single command).
@@ -137,8 +138,8 @@ def _arguments(given: list[str]) -> list[str]:
 
 def main() -> None:
     """Entry point: exit code 0 only when everything asked for succeeded, 2 for wrong use, 1 for any other failure."""
-    get_settings()
     try:
+        keep_private(get_settings().home)
         _group(_arguments(sys.argv[1:]))
     except KodomoError as error:
         _fail(error)

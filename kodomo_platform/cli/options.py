@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kodomo_platform.installation.rights import keep_private
 from kodomo_platform.settings import use_home
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def apply_home(home: Path | None) -> None:
     """Make ``home`` the platform's home for this command and the processes it starts."""
-    use_home(home)
+    keep_private(use_home(home).home)
 
 
 def console() -> Console:

@@ -43,26 +43,11 @@ def write_workspace(code_server: Path, file: Path) -> None:
 
 def commands(host: str, port: int, mlflow_port: int, code_server: Path, workspace: Path) -> dict[str, list[str]]:
     """The servers' command lines, by name, in the order in which they start."""
-    binaries = Path(sys.executable).parent
-    settings = get_settings()
     return {
         "Dagster code server": command("code-server", str(code_server)),
-        "Dagster": [str(binaries / "dagster-webserver"), "-h", host, "-p", str(port), "-w", str(workspace)],
+        "Dagster": command("pages", host, str(port), str(workspace)),
         "Dagster daemon": command("daemon", str(workspace)),
-        "MLflow": [
-            str(binaries / "mlflow"),
-            "server",
-            "--host",
-            host,
-            "--port",
-            str(mlflow_port),
-            "--workers",
-            "1",
-            "--backend-store-uri",
-            settings.mlflow_tracking_uri,
-            "--artifacts-destination",
-            str(settings.mlflow_dir / "artifacts"),
-        ],
+        "MLflow": command("models", host, str(mlflow_port)),
     }
 
 
@@ -89,8 +74,6 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
     with dg.DagsterInstance.get() as instance:
         # what a power cut or a kill left under way would block its municipality
         end_lost_runs(instance)
-    # MLflow would also start workers for its assistants: nothing here uses them
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     running: dict[str, subprocess.Popen[bytes]] = {}
     interrupted = False
 
@@ -113,7 +96,6 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
                 arguments,
                 stdout=log,
                 stderr=log,
-                env=environment,
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(signal.SIGTERM),
             )

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,6 +88,17 @@ def test_where_the_process_tells_nothing_the_lock_does(
     assert set(lost_runs.end_lost_runs(instance)) == {run.run_id for run in runs}
 
 
+def answer(port: int, path: str = "/", **headers: str) -> int:
+    """The status with which the pages answer."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
 def descendants(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
@@ -155,6 +168,11 @@ def test_a_killed_run_of_the_daemon_is_ended_within_a_minute_and_a_killed_ui_lea
         assert wait_until(lambda: worker_tag() is not None, 180), (home / "logs" / "dagster-daemon.log").read_text()[
             -3000:
         ]
+        for port in (3931, 3932):
+            assert answer(port) == 200
+            assert answer(port, Host="rebound.example") == 421
+        assert answer(3931, "/graphql?query=%7Bversion%7D") == 405
+        assert home.stat().st_mode & 0o077 == 0, "the home is closed to others"
         (run,) = instance.get_runs(dg.RunsFilter(statuses=[STARTED]))
         pid = int(run.tags[WORKER].split("|")[3])
         assert pid in {process.pid for process in psutil.Process(ui.pid).children(recursive=True)}
