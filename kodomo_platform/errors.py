@@ -97,6 +97,30 @@ class OperationsError(KodomoError):
     """The operations database cannot be reached or refuses a change."""
 
 
+class PortalError(KodomoError):
+    """The portal refuses something that a person asked for."""
+
+
+class NoSnapshotError(PortalError):
+    """There is no snapshot that can be shown: none is published, or it was changed after it was published."""
+
+
+class ReadOnlyError(PortalError):
+    """Nothing may be decided now: the snapshot is missing, damaged or too old."""
+
+
+class ConflictError(PortalError):
+    """Somebody else wrote in the meantime; nothing of theirs was touched."""
+
+
+class WrongStepError(PortalError):
+    """A step is not one of the way, or something that it needs is missing."""
+
+
+class FormError(PortalError):
+    """A form could not be set."""
+
+
 @dataclass(frozen=True, order=True)
 class Fault:
     """One thing wrong in one file, for commands that report all faults instead of the first."""

@@ -59,6 +59,17 @@ class Settings(BaseSettings):
     memory_limit: str = "4GB"
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2)
 
+    portal_key_file_override: Path | None = Field(default=None, validation_alias="KODOMO_PORTAL_KEY_FILE")
+    portal_hosts: str = ""
+    """Names under which the portal may be asked for, separated by commas, beside this machine's own."""
+    portal_tls: bool = False
+    """A proxy in front of the portal speaks TLS: cookies only over it, HSTS, and other addresses may be bound."""
+    portal_oidc_url: str = ""
+    """The municipality's own identity provider (OpenID Connect): address of its configuration, client, secret."""
+    portal_oidc_client: str = ""
+    portal_oidc_secret: str = ""
+    portal_oidc_name: str = ""
+
     @property
     def landing(self) -> Path:
         """``landing/<code>/<extract_date>/<file>``, written by the sources' holders."""
@@ -94,6 +105,11 @@ class Settings(BaseSettings):
     def municipalities_dir(self) -> Path:
         """Municipalities onboarded here, beside those shipped with the package."""
         return self.home / "municipalities"
+
+    @property
+    def portal_key_file(self) -> Path:
+        """The key that seals what people write at the portal; never beside its backup."""
+        return self.portal_key_file_override or self.home / "portal" / "key"
 
     @property
     def locks(self) -> Path:

@@ -42,6 +42,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "model": ("model", "Review, approve, reject and retire models; bench a table."),
     "scores": ("scores", "Show and compare score versions."),
     "audit": ("audit", "Read the audit log and prove that nothing in it was changed."),
+    "portal": ("portal", "The web portal: serve it, make people who may sign in."),
     "ui": ("ui", "Start Dagster's webserver and daemon and MLflow's server together."),
 }
 

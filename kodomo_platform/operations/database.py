@@ -243,9 +243,12 @@ def exists() -> bool:
 
 
 def _targets(connection: Any) -> list[tuple[str, str]]:
+    from django.conf import settings
     from django.db.migrations.loader import MigrationLoader
 
-    return list(MigrationLoader(connection).graph.leaf_nodes())
+    # a web application may keep the bringing up to date of its own tables to itself
+    wanted = getattr(settings, "KODOMO_MIGRATED_APPS", None)
+    return [node for node in MigrationLoader(connection).graph.leaf_nodes() if wanted is None or node[0] in wanted]
 
 
 @contextmanager
