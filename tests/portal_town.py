@@ -210,6 +210,7 @@ def built() -> Path:
         from kodomo_platform.portal.people import create_person
 
         serving.prepare()
+        operations.installation_secret()  # a home with snapshots has one
         _publish(CHILDREN)
         for login, (role, more) in PEOPLE.items():
             more = dict(more)
