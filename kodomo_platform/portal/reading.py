@@ -71,6 +71,9 @@ stated as (
         end as own
     from read_parquet($file) as r
 ),
+apart as (
+    select child_id, address, postal_code, guardian_phone from read_parquet($apart)
+),
 home as (
     select household_id, max(own) as highest
     from stated
@@ -78,8 +81,9 @@ home as (
     group by household_id
 )
 select
-    s.child_id, s.name, s.name_kana, s.birth_date, s.sex, s.household_id, s.address, s.postal_code, s.school_code,
-    s.grade::bigint as grade, s.class, s.facility_code, s.resident_number, s.guardian_name, s.guardian_phone,
+    s.child_id, s.name, s.name_kana, s.birth_date, s.sex, s.household_id, coalesce(a.address, s.address) as address,
+    coalesce(a.postal_code, s.postal_code) as postal_code, s.school_code, s.grade::bigint as grade, s.class,
+    s.facility_code, s.resident_number, s.guardian_name, coalesce(a.guardian_phone, s.guardian_phone) as guardian_phone,
     s.age_years::bigint as age_years, s.is_resident, s.last_seen_on, coalesce(s.sources::varchar, '') as sources,
     -- the household shares one address: one protected child protects all of them
     case greatest(s.own, case when h.highest = 2 then 2 else 0 end) when 2 then 'active' when 1 then 'unknown' else 'none' end
@@ -88,6 +92,7 @@ select
     kodomo_kana(s.name_kana).match as kana_key
 from stated as s
 left join home as h on s.household_id = h.household_id
+left join apart as a on s.child_id = a.child_id
 order by s.child_id
 """
 
@@ -116,7 +121,11 @@ class Register:
         from kodomo_platform.cleansing.functions import register
 
         register(self._con)
-        self._con.execute(_CHILD, {"file": str(snapshot.file("child_register"))})
+        apart = snapshot.file("protected_addresses")
+        # a snapshot from before protected addresses stood apart holds them in the register itself
+        sources = {"file": str(snapshot.file("child_register"))}
+        sources["apart"] = str(apart) if apart.exists() else sources["file"]
+        self._con.execute(_CHILD, sources)
         self._con.execute(_SCORE, {"file": str(snapshot.file("risk_scores"))})
         self.features_file = str(snapshot.file("child_features"))
         self.crosswalk_file = str(snapshot.file("crosswalk"))
