@@ -126,6 +126,8 @@ def _town(theme: str, capacity: int) -> Any:
         code="112241",
         themes=[SimpleNamespace(key=theme, capacity=capacity, display_mode="score")],
         absence_decisions=[],
+        governance=None,
+        by_source={},
     )
 
 

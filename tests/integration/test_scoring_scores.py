@@ -93,6 +93,8 @@ def town(*themes: str, code: str = "112241", capacity: int = 10) -> Any:
         code=code,
         themes=[SimpleNamespace(key=t, capacity=capacity, display_mode="score") for t in themes],
         absence_decisions=[],
+        governance=None,
+        by_source={},
     )
 
 
