@@ -47,7 +47,7 @@ class Batch:
 
     ``columns``: item name → text column; ``row_numbers``: 1-based ordinal of each record in its file, same length.
     ``records``: how many records were met, rejected ones and lines that are none (``not_records``) included.
-    ``has_gaiji``: whether 〓{code} can be among the text. ``padded``: records whose last, empty fields were left out.
+    ``has_gaiji``: whether 〓{code} can be among the text. ``padded``: numbers of the records whose last fields were left out.
     ``guarded``: cells from which a spreadsheet's guard (="0012") was taken, by item.
     """
 
@@ -57,5 +57,5 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     has_gaiji: bool = False
     not_records: list[NotARecord] = field(default_factory=list)
-    padded: int = 0
+    padded: list[int] = field(default_factory=list)
     guarded: Mapping[str, int] = field(default_factory=dict)

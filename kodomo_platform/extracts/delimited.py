@@ -305,7 +305,7 @@ class DelimitedReader:
         rows: list[int] = []
         rejects: list[Reject] = []
         not_records: list[NotARecord] = []
-        padded = 0
+        padded: list[int] = []
         first = self._next_row
         at = 0
         while at < min(until, len(text)):
@@ -332,13 +332,15 @@ class DelimitedReader:
             is_last = final and end == len(text)
             if fields is not None and len(fields) != self.layout.fields:
                 whole = self._completed(text, end, fields, final=final, is_cut=is_last and raw[-1:] not in "\r\n")
-                padded += whole is not None and len(fields) < self.layout.fields
+                is_short = len(fields) < self.layout.fields
                 fields = whole or fields
             reject = self._fault(row, raw, fields, is_cut=is_last and raw[-1:] not in "\r\n\x1a")
             if reject is None:
                 assert fields is not None
                 kept.append([fields[i] for i in positions])
                 rows.append(row)
+                if is_short:
+                    padded.append(row)
             else:
                 rejects.append(reject)
             at = end

@@ -46,6 +46,9 @@ SAME_RECORDS, OTHER_RECORDS = 0.5, 0.02
 """Of the smaller of two files of one date: it is corrected if at least the first share of its records stands in the
 other one too, and a part beside it if at most the second does (a child that moved between two schools' files)."""
 
+HABIT_SHARE = 0.05
+"""Of a file's records: so many without their last fields are a program that leaves empty cells out; fewer are torn."""
+
 _REJECTS_KEPT_BEFORE_GIVING_UP = 100_000
 
 
@@ -313,8 +316,23 @@ class _SourceLoad:
                 self._insert(batch, file, sha256)
         finally:
             opened.close()
+        self._reject_torn(counter, file, sha256)
         counter.finish(opened)
         self._finish(file, sha256, opened, counter)
+
+    def _reject_torn(self, counter: _Counter, file: LandedFile, sha256: str) -> None:
+        """Records that lack their last fields are a program's habit if there are many; a few are damaged ones."""
+        if not counter.padded or len(counter.padded) >= counter.rows_in * HABIT_SHARE:
+            return
+        self.con.execute(
+            f"delete from raw.{self.source.raw_table} where _extract_date = ? and _source_file_sha256 = ? "
+            "and _row_number in (select unnest(?))",
+            [file.extract_date, sha256, counter.padded],
+        )
+        known = {reject.row_number for reject in counter.rejects}
+        counter.rejects += [Reject(row, "wrong_field_count") for row in counter.padded if row not in known]
+        counter.rejects.sort(key=lambda reject: reject.row_number)
+        counter.padded = []
 
     def _insert(self, batch: Batch, file: LandedFile, sha256: str) -> None:
         if not len(batch.row_numbers):
@@ -355,7 +373,7 @@ class _SourceLoad:
             len(counter.rejects),
             ", ".join(other.name for other in replaced) or None,
             len(counter.not_records),
-            counter.padded,
+            len(counter.padded),
         )
         self._book_file(done, active=True)
         self._book(
@@ -387,7 +405,7 @@ class _SourceLoad:
             )
         if counter.padded:
             self.report.warnings.append(
-                f"{file.where}: {counter.padded} records lack fields at their end, which were read as blank"
+                f"{file.where}: {len(counter.padded)} records lack fields at their end, which were read as blank"
             )
         cells, items = counter.guarded
         if cells:
@@ -654,7 +672,7 @@ class _Counter:
         self.records = 0
         self.rejects: list[Reject] = []
         self.not_records: list[NotARecord] = []
-        self.padded = 0
+        self.padded: list[int] = []
         self._guarded: Counter[str] = Counter()
         self._gaiji: Counter[str] = Counter()
         self._gaiji_first: dict[str, int] = {}
@@ -713,9 +731,9 @@ class _Counter:
             )
         if len(self.rejects) * 100 > self.rows_in * self.municipality.reject_limit_percent:
             self._refuse(opened)
-        if opened.plan.header is None and self.padded and self.padded == self.rows_in - len(self.rejects):
+        if opened.plan.header is None and self.padded and len(self.padded) == self.rows_in - len(self.rejects):
             raise ExtractError(
-                f"all {self.padded} records have fewer than {opened.plan.fields} fields",
+                f"all {len(self.padded)} records have fewer than {opened.plan.fields} fields",
                 where=self.where,
                 expected=f"{opened.plan.fields} fields, by the positions in the municipality's file",
                 action="compare the file with `columns` and `field_count` in the municipality's file",

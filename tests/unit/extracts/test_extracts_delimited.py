@@ -31,7 +31,7 @@ class Read(NamedTuple):
     rejects: list[Reject]
     records: int
     not_records: list[NotARecord]
-    padded: int
+    padded: list[int]
 
 
 class CarefulOnly(DelimitedReader):
@@ -85,7 +85,7 @@ def read_all(
 ) -> Read:
     rows: Rows = []
     rejects: list[Reject] = []
-    records = padded = 0
+    records, padded = 0, []
     not_records: list[NotARecord] = []
     for batch in reader(
         dialect, layout, no_record=no_record, block_bytes=block_bytes, careful_bytes=careful_bytes
@@ -309,7 +309,7 @@ def test_records_that_only_lack_empty_fields_at_their_end_are_read() -> None:
         (6, ["6", "a", "b"]),
     ]
     assert found.rejects == [Reject(5, "wrong_field_count")]  # less than half of a record
-    assert found.padded == 2
+    assert found.padded == [2, 4]
 
 
 def test_a_record_without_a_number_or_torn_by_a_line_break_is_not_filled_up() -> None:
