@@ -32,6 +32,10 @@ _SAID = {
 _TOLD_AFTER = ("scores",)
 
 
+# What cleansing and linkage set apart is collected when both are done.
+_COLLECTED_AFTER = "marts"
+
+
 def _report(
     context: dg.AssetCheckExecutionContext,
     con: "duckdb.DuckDBPyConnection",
@@ -81,6 +85,7 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
     @retried
     def check(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
         from kodomo_platform.quality import group_results, memory, validate
+        from kodomo_platform.quality.quarantine import collect
 
         municipality = partition_municipality(context)
         as_of = run_settings.as_of_date(municipality)
@@ -92,6 +97,9 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
             results = validate(con, municipality, chosen, context.run.run_id, as_of)
             memory.keep_results(con, municipality.code, context.run.run_id)
             broken = any(not result.passed and result.severity == "critical" for result in results)
+            if layer == _COLLECTED_AFTER or broken:
+                apart = collect(con, municipality, as_of)
+                context.log.info(f"set apart: {apart} rows and values (quality.quarantine)")
             report = _report(context, con, municipality, as_of) if broken or layer in _TOLD_AFTER else None
         found = {(item.table.split(".")[-1], item.group): item for item in group_results(results)}
         for table in chosen:

@@ -391,7 +391,8 @@ def _result(
 ) -> ExpectationResult:
     expectation = plan.expectation
     evaluated, unexpected = plan.outcome or (0, 0)
-    percent, status = judge(evaluated, unexpected, expectation.threshold)
+    spare = int(expectation.arguments.get("spare", 0))
+    percent, status = judge(evaluated, unexpected, expectation.threshold, spare)
     final = plan.status or status
     return ExpectationResult(
         run_id=run_id,

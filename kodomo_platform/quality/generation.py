@@ -47,6 +47,8 @@ _SUMS = {
     ],
     "childcare.attendance": [("absent_days", "late_pickup_days", "open_days")],
 }  # fmt: skip
+# So many odd rows stop no delivery, however small it is: they are set apart and asked about.
+_SPARE = 2
 # Fewer rows than this say nothing about where a delivery is from.
 _ENOUGH_ROWS = 50
 # Sources in which one person stands once: a second row of the same person is a second number for it.
@@ -150,7 +152,7 @@ def raw_suite(source: Source) -> list[Entry]:
               f"{source.label_ja}に行があること", f"{source.label_en} has rows"),
         entry("rejects", "expect_rejects_to_be_few", "conformance", "warning", 0,
               "rejected rows are counted at the door and block there above the municipality's limit; here each one is told",
-              f"{source.label_ja}の読み取れない行がないこと", f"no row of {source.label_en} is rejected"),
+              f"{source.label_ja}の最新の抽出に読み取れない行がないこと", f"no row of the newest extract of {source.label_en} is rejected"),
         entry("volume", "expect_volume_to_be_steady", "plausibility", "warning", 0,
               "half or double the rows of the former extract is rarely a true change",
               f"{source.label_ja}の件数が前回の半分から2倍の間であること",
@@ -210,7 +212,25 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"{item.name}.key_present", "expect_values_to_be_present", "completeness", "critical", 5,
             "without its number a record links to nobody; some percent are lost in any system, more is a broken export",
             f"「{item.label_ja}」が5%を超えて空でないこと", f"'{item.label_en}' is blank in at most 5 % of rows", item=item.name,
+            spare=_SPARE,
         )  # fmt: skip
+        limit_ = _limit(source.unreadable_percent)
+        yield entry(
+            f"{item.name}.key_readable", "expect_keys_to_be_readable", "conformance", "critical", source.unreadable_percent,
+            source.unreadable_why,
+            f"「{item.label_ja}」が番号として読めること（読めない行が{limit_}%以下。指数表示・数式・#エラーは番号ではない）",
+            f"'{item.label_en}' reads as a number (at most {limit_} % do not: exponents, formulas and errors are none)",
+            item=item.name, spare=_SPARE,
+        )  # fmt: skip
+        if not source.is_identity:
+            yield entry(
+                f"{item.name}.spread", "expect_keys_to_be_spread", "plausibility", "critical", 0,
+                "nobody has four fifths of a town's records: one number in nearly all rows was filled down or destroyed, and "
+                "one child would carry everybody's facts",
+                f"「{item.label_ja}」の一つの番号が8割以上の行を占めないこと",
+                f"no single '{item.label_en}' stands on four fifths of the rows", item=item.name,
+                applies_when=f"at least {_ENOUGH_ROWS} rows have a number", share=80, least=_ENOUGH_ROWS,
+            )  # fmt: skip
     if item.blank_means == "blank":
         often = item.name in _OFTEN_BLANK
         yield entry(
@@ -229,6 +249,14 @@ def _raw_item(source: Source, item: Item) -> Iterator[Entry]:
             f"{item.name}.readable", "expect_values_to_be_readable", "conformance", "warning", 0,
             "every value that cannot be read is lost for the child it is about",
             f"「{item.label_ja}」が{what[0]}こと", f"'{item.label_en}' {what[1]}", item=item.name,
+        )  # fmt: skip
+    if item.name == (source.event_date or ("birth_date" if source.is_identity else None)):
+        limit_ = _limit(source.unreadable_percent)
+        yield entry(
+            f"{item.name}.day_readable", "expect_values_to_be_readable", "conformance", "critical", source.unreadable_percent,
+            source.unreadable_why,
+            f"「{item.label_ja}」の読めない行が{limit_}%以下であること", f"at most {limit_} % of '{item.label_en}' cannot be read",
+            item=item.name, applies_when="a value was there", spare=_SPARE,
         )  # fmt: skip
     if item.type in ("int", "decimal") and (item.minimum is not None or item.maximum is not None):
         limits: dict[str, Any] = {
@@ -548,6 +576,17 @@ def staging_suite(source: Source, catalog: Catalog) -> list[Entry]:
                   f"「{item.label_ja}」の読めない値が1%以下であること", f"at most 1 % of '{item.label_en}' is unreadable",
                   item=item.name, applies_when="a value was there")
         )  # fmt: skip
+        if item.name == (source.event_date or ("birth_date" if source.is_identity else None)):
+            limit_ = _limit(source.unreadable_percent)
+            made.append(
+                entry(f"{item.name}.usable", "expect_values_to_be_readable", "plausibility", "critical",
+                      source.unreadable_percent,
+                      "a day that nobody can have had is no day: single ones are set apart and asked about, more mean a "
+                      "wrong era, a wrong style or a wrong column",
+                      f"「{item.label_ja}」の読めない行とあり得ない日の行が合わせて{limit_}%以下であること",
+                      f"at most {limit_} % of '{item.label_en}' is unreadable or impossible", item=item.name,
+                      applies_when="a value was there", spare=_SPARE)
+            )  # fmt: skip
         if item.type == "code" and item.codes:
             made.append(
                 entry(f"{item.name}.codes", "expect_values_to_be_in_set", "conformance", "critical", 0,

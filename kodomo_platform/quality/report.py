@@ -18,6 +18,7 @@ import duckdb
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.availability import Availability, BlankPattern, Freshness
 from kodomo_platform.quality.drift import Alarm
+from kodomo_platform.quality.quarantine import REASONS, SetApart, summary
 from kodomo_platform.quality.results import ExpectationResult, compare, read_results, runs
 
 if TYPE_CHECKING:
@@ -368,6 +369,36 @@ def _decisions(decided: Sequence[AbsenceDecision]) -> str:
     return _table(heads, rows)
 
 
+_EXTENT = {"row": ("行全体", "whole row"), "value": ("値だけ", "the value alone")}
+
+
+def _set_apart(found: Sequence[SetApart]) -> str:
+    """What was isolated so that the town goes on: where, why, how many, and who is asked what."""
+    catalog = load_catalog()
+    rows = [
+        (
+            two(catalog.sources[one.source].label_ja, catalog.sources[one.source].label_en),
+            _item_said(one.source, one.item),
+            two(REASONS[one.reason].ja, REASONS[one.reason].en),
+            two(*_EXTENT[REASONS[one.reason].extent]),
+            f"{one.rows:,}",
+            escape(one.asked_of),
+            two(REASONS[one.reason].asked_ja, REASONS[one.reason].asked_en),
+        )
+        for one in sorted(found, key=lambda one: (-one.rows, one.source, one.reason, one.item))[:_MOST_ROWS]
+    ]
+    heads = (
+        two("出典", "Source"), two("項目", "Item"), two("理由", "Reason"), two("隔離の範囲", "Set apart"), two("件数", "Rows"),
+        two("問い合わせ先", "Asked of"), two("お願いすること", "What is asked"),
+    )  # fmt: skip
+    note = two(
+        "ここにある行・値は判定に使わず、その子どもの該当する特徴量は「読み取れない値」とします。町全体の処理は続けます。行番号は訂正依頼票にあります。",
+        "What stands here is not used; the feature it would touch is 'unreadable' for the child, and the run goes on. "
+        "The row numbers stand in the correction sheets.",
+    )
+    return f"<p>{note}</p>" + _table(heads, rows, (4,))
+
+
 def _features(found: Sequence[FeatureAvailability]) -> str:
     """Children by what is known of each feature: one bar each, numbers beside it."""
     shown = [f for f in found if f.counts.get("present", 0) < f.children]
@@ -415,6 +446,7 @@ def render(
     trends: Mapping[str, Sequence[tuple[str, int]]] | None = None,
     decided: Sequence[AbsenceDecision] = (),
     features: Sequence[FeatureAvailability] = (),
+    set_apart: Sequence[SetApart] | None = None,
 ) -> str:
     """The report as HTML."""
     catalog = load_catalog()
@@ -437,7 +469,7 @@ def render(
         parts.append(f"<h3>{two(f'新しい不備 {len(difference.new)}件', f'New: {len(difference.new)}')}</h3>")
         parts.append(_results_table(difference.new))
         parts.append(
-            f"<h3>{two(f'割合が増えた不備 {len(difference.worse)}件', f'Larger: {len(difference.worse)}')}</h3>"
+            f"<h3>{two(f'明らかに増えた不備 {len(difference.worse)}件', f'Clearly more: {len(difference.worse)}')}</h3>"
         )
         parts.append(_results_table(difference.worse))
         solved, stays = len(difference.resolved), len(difference.persisting)
@@ -472,6 +504,8 @@ def render(
                 (3, 4),
             )
         )
+    if set_apart is not None:
+        parts.append(f"<h2>{two('隔離した記録と値', 'Records and values set apart')}</h2>" + _set_apart(set_apart))
     alarming = [r for r in failing if r.severity != "info"]
     parts.append(f"<h2>{two('不備の一覧', 'All failures')}</h2>" + _results_table(alarming))
     if fresh:
@@ -593,6 +627,7 @@ def html_report(
         trends=source_trends(con),
         decided=effective(municipality),
         features=feature_availability(con),
+        set_apart=summary(con),
     )
     if out is None:
         safe = "".join(c for c in run if c.isalnum() or c in "-_")[:40]

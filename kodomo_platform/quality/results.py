@@ -7,6 +7,7 @@ there are belongs to `suites`.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
@@ -67,12 +68,27 @@ create table if not exists quality.results (
 """
 
 
-def judge(evaluated: int, unexpected: int, threshold: float) -> tuple[float, Status]:
-    """Percent of unexpected, and whether it is within ``threshold`` (percent). Nothing to judge: not applicable."""
+def judge(evaluated: int, unexpected: int, threshold: float, spare: int = 0) -> tuple[float, Status]:
+    """Percent of unexpected, and whether it is within ``threshold`` (percent). Nothing to judge: not applicable.
+
+    ``spare``: so many rows pass whatever their share is. One odd row of eight is a slip, not an eighth of a system.
+    """
     if evaluated == 0:
         return 0.0, "not_applicable"
     percent = 100.0 * unexpected / evaluated
-    return round(percent, 6), "passed" if percent <= threshold + 1e-9 else "failed"
+    return round(percent, 6), "passed" if percent <= threshold + 1e-9 or unexpected <= spare else "failed"
+
+
+def grew_beyond_chance(before: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Whether the share ``(unexpected, evaluated)`` grew by more than chance makes it (one-sided test of two proportions
+    at 1 %), and more rows break it than did: a smaller extract alone makes nothing worse.
+    """
+    (bad, n), (worse, m) = before, after
+    if not n or not m or worse <= bad or worse / m <= bad / n:
+        return False
+    pooled = (bad + worse) / (n + m)
+    spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return spread == 0 or 0.5 * math.erfc((worse / m - bad / n) / spread / math.sqrt(2)) < 0.01
 
 
 def write_results(con: duckdb.DuckDBPyConnection, results: Sequence[ExpectationResult]) -> None:
@@ -203,7 +219,7 @@ def rethreshold(results: Iterable[ExpectationResult], thresholds: Mapping[str, f
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed from one run to the next. ``worse`` failed in both, with a larger share now."""
+    """What changed from one run to the next. ``worse`` failed in both, and by more than chance alone now."""
 
     new: list[ExpectationResult]
     resolved: list[ExpectationResult]
@@ -222,7 +238,7 @@ def compare(before: Iterable[ExpectationResult], after: Iterable[ExpectationResu
             difference.new.append(result)
         elif not result.passed and old is not None:
             difference.persisting.append(result)
-            if result.percent > old.percent:
+            if grew_beyond_chance((old.unexpected, old.evaluated), (result.unexpected, result.evaluated)):
                 difference.worse.append(result)
         elif result.status == "passed" and failed_before:
             difference.resolved.append(result)

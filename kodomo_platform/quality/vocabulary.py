@@ -334,6 +334,29 @@ def _readable(target: Target) -> Check:
     return Check(target.base, f"{text} is not null", violated, _columns(target))
 
 
+# What a spreadsheet makes of a number: an exponent, an error, a formula. The same stands in dbt_project/macros/values.sql
+# (readable_number): such a number is nobody's there.
+_DESTROYED = "[+-]?[0-9]+([.,][0-9]+[eE][+-]?|[eE][+])[0-9]+"
+
+
+def _keys_readable(target: Target) -> Check:
+    text = target.plain()
+    fine = (
+        f"regexp_matches({text}, '[0-9]') and not regexp_matches({text}, '[#=\"<>?�]') "
+        f"and not regexp_full_match({text}, {literal(_DESTROYED)})"
+    )
+    return Check(target.base, f"{target.given()} is not null", f"not ({fine})", _columns(target))
+
+
+def _keys_spread(target: Target) -> Check:
+    text, share, least = target.plain(), float(target.arguments["share"]), int(target.arguments["least"])
+    relation = (
+        f"(select *, count(*) over (partition by {text}) as _same, count(*) over () as _keyed "
+        f"from {target.base} where {text} is not null)"
+    )
+    return Check(relation, f"_keyed >= {least}", f"100 * _same >= {share!r} * _keyed", _columns(target))
+
+
 def _between(target: Target) -> Check:
     low, high = target.arguments.get("minimum"), target.arguments.get("maximum")
     value = target.number()
@@ -832,10 +855,12 @@ def _satisfied(target: Target) -> Check:
 def _rejects_below(target: Target) -> Check:
     source = literal(target.source)
     as_of = f" and extract_date <= {literal(target.reading.as_of)}" if target.reading.as_of else ""
+    # of the newest extract: what an earlier one lacked was mended, or is asked about already
+    newest = f"(select max(extract_date) from raw.files where source = {source} and active{as_of})"
     relation = (
         "(select case when i.k <= r.rejected then 1 else 0 end as rejected from "
         f"(select coalesce(sum(rows_in), 0)::bigint as n, coalesce(sum(rows_rejected), 0)::bigint as rejected "
-        f"from raw.files where source = {source} and active{as_of}) as r, lateral (select unnest(range(1, r.n + 1)) as k) as i)"
+        f"from raw.files where source = {source} and active and extract_date = {newest}) as r, lateral (select unnest(range(1, r.n + 1)) as k) as i)"
     )
     return Check(relation, "true", "rejected = 1", frozenset(), row_level=False, other_tables=("raw.files",))
 
@@ -885,6 +910,8 @@ VOCABULARY: dict[str, Word] = {
     "expect_column_to_be_filled": Word(_column_is_filled, True, {}),
     "expect_values_to_be_present": Word(_present, True, {"where": False, "by_status": False}),
     "expect_values_to_be_readable": Word(_readable, True, {}),
+    "expect_keys_to_be_readable": Word(_keys_readable, True, {}),
+    "expect_keys_to_be_spread": Word(_keys_spread, True, {"share": True, "least": True}),
     "expect_values_to_be_between": Word(_between, True, {"minimum": False, "maximum": False, "where": False}),
     "expect_values_to_be_in_set": Word(_in_set, True, {"values": True, "where": False}),
     "expect_values_to_match": Word(_matches, True, {"pattern": True, "narrow": False, "where": False}),

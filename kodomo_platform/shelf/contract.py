@@ -135,7 +135,8 @@ CHILD_FEATURES = Table(
     key=("child_id", "as_of_date"),
     open=True,
     dated=True,
-    note="one row per child and as-of date: each feature's value and, in <feature>__status, why it is absent",
+    note="one row per child and as-of date: each feature's value and, in <feature>__status, present or why it is absent: "
+    "blank, not_applicable, not_linked, not_held, before_start, unreadable, left_out or no_consent",
 )
 
 RISK_SCORES = Table(
@@ -195,6 +196,20 @@ WITHHELD = Table(
     note="children of whom nothing is shown, also of older snapshots: consent is the ground and is not there",
 )
 
+QUARANTINE = Table(
+    name="quarantine",
+    origin="quality.quarantine",
+    zone=Zone.PSEUDONYMOUS,
+    columns=_columns(
+        "as_of_date date, source varchar, extract_date date, source_file_sha256 varchar, row_number bigint,"
+        "reason varchar, item varchar, extent varchar, asked_of varchar"
+    ),
+    key=("source", "extract_date", "source_file_sha256", "row_number", "reason", "item"),
+    log=True,
+    since="2.0",
+    note="rows and values set apart: where, why and whom to ask, never the value; extent is row or value",
+)
+
 SOURCE_ROWS = Table(
     name="source_rows",
     origin="(every staging table)",
@@ -211,6 +226,7 @@ SOURCE_ROWS = Table(
 TABLES: tuple[Table, ...] = (
     QUALITY_RESULTS,
     REJECTS,
+    QUARANTINE,
     WITHHELD,
     RISK_SCORES,
     CHILD_REGISTER,
