@@ -161,7 +161,7 @@
     {%- endset -%}
     {#- a day that nobody alive can have, or that is yet to come, bounds nothing; the text stays -#}
     case
-        when ({{ read }}).latest < current_rows._extract_date - to_years(126)
+        when ({{ read }}).latest < current_rows._extract_date - to_years(coalesce(rules.{{ item }}.years_back, 126))
             or ({{ read }}).earliest > current_rows._extract_date + to_days(coalesce(rules.{{ item }}.days_ahead, 7320))
             then kodomo_uncertain_date('?', rules.{{ item }}.date_style, rules.{{ item }}.era_codes)
         else {{ read }}

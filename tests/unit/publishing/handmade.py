@@ -100,6 +100,9 @@ def fill(con: duckdb.DuckDBPyConnection, *, run_id: str = RUN, as_of: date = AS_
           from (values ('C-1', 0.7, 1, 'high'), ('C-2', 0.2, 2, 'low'), ('C-3', 0.1, 3, 'low')) as t(c, s, r, b);
         create or replace table marts.mart_withheld as select 'C-9' as child_id, 'withdrawn' as state,
           date '2026-09-20' as since;
+        create or replace table quality.quarantine as select {day} as as_of_date, 'education.fees' as source,
+          {day} as extract_date, 'f1' as source_file_sha256, 3 as row_number, 'unreadable_day' as reason,
+          'month' as item, 'row' as extent, '学務課' as asked_of;
         create table if not exists quality.results(run_id varchar, as_of_date date, table_name varchar, item varchar,
           expectation varchar, kind varchar, severity varchar, evaluated bigint, unexpected bigint, percent double,
           threshold double, status varchar, passed boolean, label_ja varchar, label_en varchar, extract_date date);
