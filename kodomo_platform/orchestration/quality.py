@@ -63,6 +63,19 @@ def _report(
     return report
 
 
+def _compare_facts(con: "duckdb.DuckDBPyConnection", code: str, as_of: dt.date) -> None:
+    """Count, per feature, whose facts of the snapshot in use are gone or other ones now."""
+    from kodomo_platform.quality.facts import record_changes
+    from kodomo_platform.scoring import load_features
+    from kodomo_platform.shelf.snapshots import snapshots
+
+    former = next((one for one in snapshots(code) if one.is_current and one.as_of <= as_of), None)
+    features = {name: (feature.group, feature.lookback_months) for name, feature in load_features().items()}
+    record_changes(
+        con, as_of, former.file("child_features") if former else None, former.as_of if former else None, features
+    )
+
+
 def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
     """The checks of one layer: a single validation answers them all."""
 
@@ -94,6 +107,8 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
         chosen = [table for table in tables if any(key.asset_key == dg.AssetKey(table) for key in asked)]
         with warehouse(municipality.code) as con:
             memory.put_back(con, municipality.code)
+            if layer == _COLLECTED_AFTER:
+                _compare_facts(con, municipality.code, as_of)
             results = validate(con, municipality, chosen, context.run.run_id, as_of)
             memory.keep_results(con, municipality.code, context.run.run_id)
             broken = any(not result.passed and result.severity == "critical" for result in results)

@@ -357,6 +357,18 @@ def _keys_spread(target: Target) -> Check:
     return Check(relation, f"_keyed >= {least}", f"100 * _same >= {share!r} * _keyed", _columns(target))
 
 
+def _facts_stay(target: Target) -> Check:
+    source = literal(str(target.arguments["of"]))
+    return Check(
+        "quality.fact_change",
+        f"source = {source}",
+        "100 * lost > lost_limit * facts or 100 * changed > changed_limit * facts",
+        frozenset(),
+        row_level=False,
+        other_tables=("quality.fact_change",),
+    )
+
+
 def _between(target: Target) -> Check:
     low, high = target.arguments.get("minimum"), target.arguments.get("maximum")
     value = target.number()
@@ -910,6 +922,7 @@ VOCABULARY: dict[str, Word] = {
     "expect_column_to_be_filled": Word(_column_is_filled, True, {}),
     "expect_values_to_be_present": Word(_present, True, {"where": False, "by_status": False}),
     "expect_values_to_be_readable": Word(_readable, True, {}),
+    "expect_facts_to_stay": Word(_facts_stay, False, {"of": True}),
     "expect_keys_to_be_readable": Word(_keys_readable, True, {}),
     "expect_keys_to_be_spread": Word(_keys_spread, True, {"share": True, "least": True}),
     "expect_values_to_be_between": Word(_between, True, {"minimum": False, "maximum": False, "where": False}),
