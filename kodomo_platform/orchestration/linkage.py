@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster import PreviewWarning
 
-from kodomo_platform.linkage.watch import BLOCKING, CHECKS
+from kodomo_platform.linkage.watch import BLOCKING, CHECKS, Finding
 from kodomo_platform.messages import in_both
 from kodomo_platform.orchestration.extracts import OWNERS
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
@@ -93,6 +93,16 @@ with warnings.catch_warnings():
     ]
 
 
+def _to_do(finding: Finding, code: str) -> str:
+    """The check, and who does what about it: people decide pairs, an office mends its numbers."""
+    return (
+        f"{CHECKS[finding.check]}（{finding.found:g}、上限 {finding.limit:g}） → 名寄せの確認をする職員: "
+        f"`kodomo review list --municipality {code}` で組を見て `kodomo review decide` で判断してください。多すぎるときは、"
+        "番号や生年月日の列を書き出した担当に抽出を確かめてもらいます / decide the pairs; of very many, ask the offices whether "
+        "numbers or dates of birth were exported rightly"
+    )
+
+
 @dg.multi_asset_check(name="linkage_checks", specs=_SPECS)
 @retried
 def linkage_checks(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
@@ -109,7 +119,12 @@ def linkage_checks(context: dg.AssetCheckExecutionContext, run_settings: RunSett
             check_name=finding.check,
             passed=finding.outcome == PASSED,
             severity=dg.AssetCheckSeverity.ERROR if finding.outcome == CRITICAL else dg.AssetCheckSeverity.WARN,
-            metadata={"found": finding.found, "limit": finding.limit, "source": finding.source},
+            metadata={
+                "found": finding.found,
+                "limit": finding.limit,
+                "source": finding.source,
+                **({"blocked_by": _to_do(finding, municipality.code)} if finding.outcome == CRITICAL else {}),
+            },
         )
 
 

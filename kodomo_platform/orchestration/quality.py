@@ -98,6 +98,7 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
     @retried
     def check(context: dg.AssetCheckExecutionContext, run_settings: RunSettings) -> Iterator[dg.AssetCheckResult]:
         from kodomo_platform.quality import group_results, memory, validate
+        from kodomo_platform.quality.blocking import blocked
         from kodomo_platform.quality.quarantine import collect
 
         municipality = partition_municipality(context)
@@ -117,12 +118,18 @@ def layer_checks(layer: str, tables: Sequence[str]) -> dg.AssetChecksDefinition:
                 context.log.info(f"set apart: {apart} rows and values (quality.quarantine)")
             report = _report(context, con, municipality, as_of) if broken or layer in _TOLD_AFTER else None
         found = {(item.table.split(".")[-1], item.group): item for item in group_results(results)}
+        reasons = blocked(results, municipality)
         for table in chosen:
             for group in GROUPS:
                 if dg.AssetCheckKey(dg.AssetKey(table), group) not in asked:
                     continue
                 item = found.get((table, group))
                 metadata: dict[str, Any] = dict(item.metadata) if item else {"expectations": 0}
+                if group == "critical" and item is not None and not item.passed:
+                    # the check's own reasons, and those of the whole layer with the causes first
+                    own = [one.line for one in reasons if item.table in one.tables]
+                    metadata |= {"blocked_by": "\n".join(own)} if own else {}
+                    metadata["stopped_by"] = "\n".join(one.line for one in reasons)
                 if report is not None:
                     metadata["report"] = dg.MetadataValue.path(str(report))
                 severity = dg.AssetCheckSeverity.ERROR if group == "critical" else dg.AssetCheckSeverity.WARN

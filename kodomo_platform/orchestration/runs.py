@@ -140,11 +140,13 @@ def execute(
             failed_checks=sorted(_name(item) for item in blocking),
             warnings=sorted(_name(item) for item in failed if item.severity != dg.AssetCheckSeverity.ERROR),
             error=error,
-            blocked_by=[
-                f"{item.asset_key.to_user_string()}: {line}"
-                for item in blocking
-                for line in _told(item, "blocked_by").splitlines()
-            ],
+            blocked_by=list(
+                dict.fromkeys(
+                    line
+                    for item in blocking
+                    for line in (_told(item, "stopped_by") or _told(item, "blocked_by")).splitlines()
+                )
+            ),
             quality_report=next((path for item in blocking if (path := _told(item, "report"))), None),
         )
 
@@ -183,7 +185,7 @@ def require_success(report: RunReport) -> RunReport:
     found = [*report.blocked_by, *([report.error] if report.error else [])]
     if report.blocked_by or not report.error:
         raise KodomoError(
-            "a blocking quality check failed; nothing was published\n" + "\n".join(found)
+            "\n".join(found) + "\na blocking quality check failed; nothing was published"
             if found
             else "a blocking quality check failed; nothing was published",
             where=where,

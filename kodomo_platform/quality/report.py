@@ -17,6 +17,7 @@ import duckdb
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.quality.availability import Availability, BlankPattern, Freshness
+from kodomo_platform.quality.blocking import Blocked, blocked
 from kodomo_platform.quality.drift import Alarm
 from kodomo_platform.quality.quarantine import REASONS, SetApart, summary
 from kodomo_platform.quality.results import ExpectationResult, compare, read_results, runs
@@ -447,6 +448,7 @@ def render(
     decided: Sequence[AbsenceDecision] = (),
     features: Sequence[FeatureAvailability] = (),
     set_apart: Sequence[SetApart] | None = None,
+    stopped_by: Sequence[Blocked] = (),
 ) -> str:
     """The report as HTML."""
     catalog = load_catalog()
@@ -455,6 +457,12 @@ def render(
     difference = compare(before, results)
     failing = [r for r in results if not r.passed]
     parts = [f'<p class="verdict {css}" role="status">{two(ja, en)}</p>']
+    if stopped_by:
+        parts.append(
+            f"<h2>{two('公開を止めた検査と、誰が何をするか', 'What stopped the publication, and who does what')}</h2><ol>"
+            + "".join(f"<li>{escape(one.line)}</li>" for one in stopped_by)
+            + "</ol>"
+        )
     counts: dict[str, int] = defaultdict(int)
     for result in results:
         counts[result.status] += 1
@@ -628,6 +636,7 @@ def html_report(
         decided=effective(municipality),
         features=feature_availability(con),
         set_apart=summary(con),
+        stopped_by=blocked(results, municipality),
     )
     if out is None:
         safe = "".join(c for c in run if c.isalnum() or c in "-_")[:40]
