@@ -66,6 +66,10 @@ REASONS: dict[str, Reason] = {
         "value", "値が読み取れないか、あり得る範囲にない、またはコード表にない", "the value cannot be read, is out of bounds or on no code list",
         "値を確認してください。コードならコード対応表に加えてください", "check the value; add a code to the map of codes",
     ),
+    "impossible_age": Reason(
+        "value", "生年月日によれば19歳を超えている", "by the date of birth the person is older than 19",
+        "生年月日と、こどもの記録かどうかを確認してください", "check the date of birth, and whether the record is a child's",
+    ),
     "part_above_whole": Reason(
         "value", "日数がその月の日数を超えている", "more days than the month has", "日数を確認してください", "check the days",
     ),
@@ -145,6 +149,13 @@ def _parts(source: Source, columns: frozenset[str], tables: dict[str, frozenset[
             f"select {place}, 'shared_number' as reason, {literal(key)} as item from {staged} as s "
             "where regexp_full_match(source_record_id, '~.*-[0-9a-f]{8}')"
             " and source_record_id not like '~' || left(_source_file_sha256, 12) || '-%'"
+        )
+    if source.is_identity and {"linkage.lnk_crosswalk", "marts.mart_child"} <= tables.keys():
+        parts.append(
+            f"select {', '.join('s.' + name.strip() for name in place.split(','))}, 'impossible_age' as reason, "
+            f"'birth_date' as item from {staged} as s inner join linkage.lnk_crosswalk as x on x.source = "
+            f"{literal(source.key)} and x.source_record_id = s.source_record_id inner join marts.mart_child as c "
+            "on c.child_id = x.child_id where not c.age_years between 0 and 19 and s.birth_date is not null"
         )
     dated = [event] if event and f"{event}__status" in columns else []
     dated += [] if dated or "birth_date__status" not in columns else ["birth_date"]

@@ -84,3 +84,10 @@ def test_limits_learn_but_stay_bounded() -> None:
     assert learnt_limits([100, 100, 100], narrowest=0.2, widest=0.5) == (80, 120)
     low, high = learnt_limits([10, 100, 1000], narrowest=0.2, widest=0.5)
     assert (low, high) == (50, 150)
+
+
+def test_the_guide_lists_every_critical_check_as_the_suites_have_it() -> None:
+    from kodomo_platform.quality.documentation import with_table
+
+    guide = (SUITES_DIR.parent / "docs" / "quality.md").read_text(encoding="utf-8")
+    assert with_table(guide, load_suites().values()) == guide
