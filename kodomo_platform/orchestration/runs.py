@@ -185,10 +185,10 @@ def require_success(report: RunReport) -> RunReport:
     found = [*report.blocked_by, *([report.error] if report.error else [])]
     if report.blocked_by or not report.error:
         raise KodomoError(
-            "\n".join(found) + "\na blocking quality check failed; nothing was published"
+            # the check first; where the run stopped says less to whoever has to mend an extract
+            "\n".join(found) + f"\na blocking quality check failed; nothing was published\n{where}"
             if found
-            else "a blocking quality check failed; nothing was published",
-            where=where,
+            else f"a blocking quality check failed; nothing was published\n{where}",
             expected="every critical check passes before anything is published",
             action=f"`kodomo quality show --municipality {report.municipality}` says how many rows, the correction sheets "
             f"which{f', and {report.quality_report} all of it' if report.quality_report else ''}; mend the extract and run "

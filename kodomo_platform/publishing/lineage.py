@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ import duckdb
 from kodomo_platform import operations
 from kodomo_platform.catalog import Item, load_catalog
 from kodomo_platform.errors import PublishingError
+from kodomo_platform.quality.quarantine import REASONS
 from kodomo_platform.settings import get_settings
 from kodomo_platform.shelf import Snapshot, require_open, snapshot_as_of, verify
 
@@ -70,6 +71,8 @@ class FileRows:
     archive_path: str
     #: whether the very bytes are still there: in the archive, or at the landing path
     bytes_kept: bool
+    #: of these rows, what was set apart and moved no feature: row number, item, reason, extent, office asked
+    set_apart: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,7 @@ def _records(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, 
         place = places.setdefault((row["source"], row["source_record_id"]), {})
         place[row["source_file_sha256"]] = list(row["row_numbers"])
     files = {(file["source"], file["sha256"]): file for file in snapshot.manifest["lineage"]["source_files"]}
+    apart = _set_apart(con, snapshot, {(source, sha256) for (source, _), place in places.items() for sha256 in place})
     sources = load_catalog().sources
     steps = []
     for link in links:
@@ -304,12 +308,33 @@ def _records(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, 
                 match_probability=link["match_probability"],
                 used=source in used,
                 files=[
-                    _file_rows(snapshot.municipality, sha256, numbers, files.get((source, sha256), {}))
+                    replace(
+                        _file_rows(snapshot.municipality, sha256, numbers, files.get((source, sha256), {})),
+                        set_apart=[row for row in apart.get((source, sha256), []) if row["row_number"] in set(numbers)],
+                    )
                     for sha256, numbers in found.items()
                 ],
             )
         )
     return sorted(steps, key=lambda step: (not step.used, step.source))
+
+
+def _set_apart(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, wanted: set[tuple[str, str]]
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """(source, file) → what of it was set apart. Empty for snapshots from before anything was."""
+    if not snapshot.file("quarantine").is_file() or not wanted:
+        return {}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in _rows(
+        con,
+        "select source, source_file_sha256, row_number, item, reason, extent, asked_of from read_parquet(?) "
+        "where list_contains(?, source_file_sha256) order by row_number, item, reason",
+        [str(snapshot.file("quarantine")), sorted({sha256 for _, sha256 in wanted})],
+    ):
+        place = (row.pop("source"), row.pop("source_file_sha256"))
+        found.setdefault(place, []).append(row)
+    return found
 
 
 def _file_rows(code: str, sha256: str, numbers: list[int], file: dict[str, Any]) -> FileRows:
@@ -396,6 +421,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "extract": ("抽出日", "extract date"),
     "bytes_gone": ("原本なし", "bytes not kept here"),
     "quality": ("品質判定", "Quality verdict"),
+    "set_apart": ("隔離（使っていない）", "set apart (not used)"),
     "snapshot": ("公開スナップショット", "Snapshot"),
     "intact": ("改ざんなし", "intact"),
     "damaged": ("破損・改変あり", "damaged or altered"),
@@ -506,10 +532,17 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
         node = branch.add(f"{label(record)}: {method}{chance} {'' if record.used else word('unused')}".rstrip())
         for file in record.files:
             gone = "" if file.bytes_kept else f" · {word('bytes_gone')}"
-            node.add(
+            leaf = node.add(
                 f"{escape(file.file_name)} · {word('rows')} {_ranges(file.row_numbers)} · {word('extract')}"
                 f" {file.extract_date} · sha256 {file.sha256[:12]}…{gone}"
             )
+            for row in file.set_apart:
+                reason = REASONS[row["reason"]] if row["reason"] in REASONS else None
+                why = row["reason"] if reason is None else (reason.ja, reason.en)[side]
+                leaf.add(
+                    f"{word('set_apart')}: {word('rows')} {row['row_number']} · {escape(str(row['item']))} · {escape(why)} "
+                    f"→ {escape(str(row['asked_of']))}"
+                )
     verdict = str(tree.quality["verdict"])
     root.add(f"[bold]{word('quality')}[/bold]: {_VERDICT.get(verdict, (verdict, verdict))[side]}")
     sound = word("intact") if tree.snapshot["verified"] else f"[red]{word('damaged')}[/red]"
