@@ -537,7 +537,7 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
                 f" {file.extract_date} · sha256 {file.sha256[:12]}…{gone}"
             )
             for row in file.set_apart:
-                reason = REASONS[row["reason"]] if row["reason"] in REASONS else None
+                reason = REASONS.get(str(row["reason"]))
                 why = row["reason"] if reason is None else (reason.ja, reason.en)[side]
                 leaf.add(
                     f"{word('set_apart')}: {word('rows')} {row['row_number']} · {escape(str(row['item']))} · {escape(why)} "
