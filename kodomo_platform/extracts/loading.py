@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 
 from kodomo_platform.catalog import Source, load_catalog
 from kodomo_platform.errors import ExtractError
+from kodomo_platform.extracts.archives import unpacked
 from kodomo_platform.extracts.batches import Batch, Reject
 from kodomo_platform.extracts.columns import DroppedColumn
 from kodomo_platform.extracts.encoding import GETA, gaiji_codes, wrong_encoding
@@ -35,6 +37,7 @@ from kodomo_platform.extracts.landing import (
 )
 from kodomo_platform.extracts.lines import NotARecord
 from kodomo_platform.extracts.places import ENOUGH_ADDRESSES, OWN_SHARE, postal_codes, whose
+from kodomo_platform.extracts.shaping import Shaper, physical
 from kodomo_platform.extracts.tables import create_raw_tables
 from kodomo_platform.municipalities import Municipality, SourceConfig, municipality_codes
 from kodomo_platform.settings import get_settings, municipality_code
@@ -188,6 +191,11 @@ def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
         return
 
 
+def _inside(path: Path, config: SourceConfig, where: str) -> AbstractContextManager[Path]:
+    """The extract: the file itself, or the one that is packed in it."""
+    return nullcontext(path) if config.file.zip is None else unpacked(path, config.file.zip.member, where)
+
+
 @dataclass(frozen=True)
 class _ActiveFile:
     name: str
@@ -308,16 +316,22 @@ class _SourceLoad:
     def _take(self, file: LandedFile, sha256: str) -> None:
         self._refuse_named_for_another(file)
         path, sha256 = archive_file(file, self.archive)
-        opened = open_file(path, self.config, self.source, file.where)
-        counter = _Counter(path.stat().st_size, self.municipality, self.source, self.config, file.where)
-        try:
-            for batch in opened.batches:
-                counter.add(batch, opened)
-                self._insert(batch, file, sha256)
-        finally:
-            opened.close()
+        with _inside(path, self.config, file.where) as extract:
+            opened = open_file(extract, physical(self.config), self.source, file.where)
+            counter = _Counter(path.stat().st_size, self.municipality, self.source, self.config, file.where)
+            shaper = Shaper(self.config, file)
+            try:
+                for batch in shaper.batches(opened.batches):
+                    counter.add(batch, opened)
+                    self._insert(batch, file, sha256)
+            finally:
+                opened.close()
         self._reject_torn(counter, file, sha256)
         counter.finish(opened)
+        self.report.warnings += [
+            f"{file.where}: {count} records left out by the municipality's rule about {column}"
+            for column, count in shaper.left_out.items()
+        ]
         self._finish(file, sha256, opened, counter)
 
     def _reject_torn(self, counter: _Counter, file: LandedFile, sha256: str) -> None:

@@ -208,11 +208,18 @@ def _source_faults(path: Path_, source: dict[str, Any], known: Source | None) ->
                 if name in items:
                     yield (*here, "item"), f"the item '{name}' stands here twice"
                 items.add(name)
-            yield from _place_faults(here, column, file, places, name)
+            if part == "columns" and _is_made(column):
+                yield from _made_faults(here, column, file, known)
+            else:
+                yield from _place_faults(here, column, file, places, name)
             item = None if known is None else known.by_name.get(name)
             if column.get("date_style") is not None and item is not None and item.type not in ("date", "month"):
                 yield (*here, "date_style"), f"'{name}' is not a date"
     yield from _overlap_faults(path, source)
+    months = source.get("months")
+    if isinstance(months, dict):
+        yield from _month_faults((*path, "months"), months, file, known, items)
+    yield from _row_faults(path, source, file)
     if known is not None and isinstance(source.get("columns"), list):
         for name in known.natural_key:
             if name not in items:
@@ -220,6 +227,69 @@ def _source_faults(path: Path_, source: dict[str, Any], known: Source | None) ->
     yield from _code_map_faults(path, source, known, items)
     yield from _zero_faults(path, source, known)
     yield from _unencodable_faults(path, source)
+
+
+def _is_made(column: dict[str, Any]) -> bool:
+    """Whether the item is no column of the file as it stands, but made of several or of none."""
+    return any(column.get(key) is not None for key in ("columns", "constant", "from_file_name", "take"))
+
+
+def _made_faults(here: Path_, column: dict[str, Any], file: dict[str, Any], known: Source | None) -> Found:
+    ways = [key for key in ("columns", "constant", "from_file_name") if column.get(key) is not None]
+    ways += [key for key in ("column", "position", "start") if column.get(key) is not None]
+    for way in ways[1:]:
+        yield (*here, way), f"an item comes from one place; `{ways[0]}` says another"
+    several = column.get("columns")
+    if several is not None and file.get("header", True) is False:
+        yield (*here, "columns"), "several columns are found by their headers; this file has none"
+    if isinstance(several, list) and len(several) > 1 and column.get("take") is None:
+        yield (*here, "columns"), "`take` is missing: joined, joined_with_blank, first or date_parts"
+    if column.get("take") is not None and several is None:
+        yield (*here, "take"), "goes with `columns`"
+    if isinstance(several, list) and column.get("take") == "date_parts" and len(several) not in (2, 3):
+        yield (*here, "columns"), "a date has a column for its year, one for its month and one for its day"
+    pattern = column.get("from_file_name")
+    if isinstance(pattern, str) and pattern.count("{}") != 1:
+        yield (*here, "from_file_name"), "expected a pair of braces once, where the value stands in the file's name"
+    if column.get("constant") is not None and known is not None and known.natural_key == [str(column.get("item"))]:
+        yield (*here, "constant"), f"'{known.natural_key[0]}' tells the records of {known.key} apart"
+
+
+def _row_faults(path: Path_, source: dict[str, Any], file: dict[str, Any]) -> Found:
+    headerless = file.get("header", True) is False
+    for number, rule in _mappings(source.get("rows")):
+        here: Path_ = (*path, "rows", number)
+        if headerless:
+            yield here, "a rule names columns by their headers; this file has none"
+        decides = rule.get("column") is not None
+        if decides == (rule.get("latest") is not None):
+            yield here, "expected either `column` with `keep` or `drop`, or `latest` with `of`"
+        elif decides and bool(rule.get("keep")) == bool(rule.get("drop")):
+            yield here, "expected either `keep` or `drop`"
+        elif not decides and not rule.get("of"):
+            yield here, "`of` is missing: which columns tell one record's history from another's?"
+    for number, column in _mappings(source.get("columns")):
+        for key in ("unknown_flag", "unknown_text"):
+            if column.get(key) is not None and headerless:
+                yield (*path, "columns", number, key), "is found by its header; this file has none"
+
+
+def _month_faults(
+    here: Path_, months: dict[str, Any], file: dict[str, Any], known: Source | None, items: set[str]
+) -> Found:
+    if file.get("header", True) is False:
+        yield here, "months' columns are found by their headers; this file has none"
+    names = months.get("columns")
+    made = {str(months.get("item", "month")), *(str(name) for name in (names if isinstance(names, dict) else {}))}
+    for name in sorted(made):
+        if known is not None and name not in known.by_name:
+            yield here, f"unknown item '{name[:80]}' of {known.key}"
+        elif name in items:
+            yield here, f"the item '{name}' has a column of its own too"
+    items |= made
+    for name, header in (names if isinstance(names, dict) else {}).items():
+        if isinstance(header, str) and header.count("{}") != 1:
+            yield (*here, "columns", name), "expected a pair of braces once, where the month stands in the header"
 
 
 def _file_faults(file: dict[str, Any]) -> Found:
@@ -232,6 +302,19 @@ def _file_faults(file: dict[str, Any]) -> Found:
         elif not (pattern.rpartition(".")[0] or pattern).strip("*?. "):
             yield ("pattern",), "matches every file; name what is this source's alone"
     kind = file.get("format")
+    ending = pattern.rpartition(".")[2].lower() if isinstance(pattern, str) else ""
+    if ending == "xls":
+        yield ("pattern",), "an .xls workbook cannot be read; ask the holder for .xlsx or CSV"
+    if ending == "zip" and file.get("zip") is None and kind not in (None, "oneroster"):
+        yield ("pattern",), "the files are ZIP archives: say which file inside is meant (`zip`, `member`)"
+    archive = file.get("zip")
+    if isinstance(archive, dict) and isinstance(archive.get("member"), str):
+        if "/" in archive["member"] or "\\" in archive["member"]:
+            yield ("zip", "member"), "a file name, not a path: no folders"
+        if ending not in ("zip", "*", ""):
+            yield ("pattern",), "`zip` is given, but these files are no ZIP archives"
+    if str(file.get("encoding")).lower().replace("_", "-") in ("euc-jp", "eucjp", "euc-jis-2004", "iso-2022-jp"):
+        yield ("encoding",), "is not read; ask the holder for cp932 or utf-8, or have the file converted"
     if kind == "xlsx":
         for field in ("encoding", "delimiter", "record_bytes"):
             if file.get(field) is not None:

@@ -21,6 +21,11 @@ Style = Literal["iso", "slash", "compact", "wareki_kanji", "wareki_dot", "wareki
 Encoding = Literal["cp932", "utf-8", "utf-8-sig", "utf-16"]
 
 
+Transform = Literal[
+    "before_brackets", "in_brackets", "first_part", "other_parts", "digits", "one_width", "before_colon", "behind_colon"
+]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
@@ -95,6 +100,32 @@ class Column(Place):
     """One column of the file and the catalogue item it holds."""
 
     item: Text = Field(description="The item's bare name in the catalogue.")
+    columns: list[Text] | None = Field(
+        default=None, min_length=1, max_length=40, description="Several columns for one item; see `take`."
+    )
+    take: Literal["joined", "joined_with_blank", "first", "date_parts"] | None = Field(
+        default=None,
+        description="What is made of several columns: their texts one behind the other (with a blank between them), the "
+        "first that is not blank, or a date of year, month and day.",
+    )
+    constant: Text | None = Field(default=None, description="The same value in every record; no column.")
+    from_file_name: Text | None = Field(
+        default=None,
+        description="The value is what stands for {} in the file's name, e.g. `NAMES_{}_*.csv`; no column.",
+    )
+    transform: list[Transform] = Field(
+        default_factory=list, max_length=5, description="Named changes of the text, one after the other."
+    )
+    values: dict[Token, Token] = Field(
+        default_factory=dict, description="Texts as the system writes them to the value meant: 小１: '1'. Others stay."
+    )
+    add: int = Field(default=0, ge=-1_000, le=1_000, description="Added to whole numbers: 6 makes 7 of 中 1.")
+    unit: Text | None = Field(default=None, description="A unit behind the number, taken off: cm.")
+    decimal_comma: bool = Field(default=False, description="12,5 is twelve and a half.")
+    unknown_flag: Text | None = Field(
+        default=None, description="Column that says, with anything but blank or 0, that the date is uncertain."
+    )
+    unknown_text: Text | None = Field(default=None, description="Column with the uncertain date in words.")
     date_style: DateStyle | None = Field(default=None, description="Where it differs from the source's.")
     null_tokens: list[Token] | None = Field(default=None, description="Instead of the source's.")
     digits: int | None = Field(
@@ -103,6 +134,74 @@ class Column(Place):
         le=30,
         description="How many digits its numbers have: zeros that a spreadsheet ate are put back.",
     )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the item is a column of the file as it stands."""
+        return not (
+            self.columns
+            or self.constant is not None
+            or self.from_file_name
+            or self.transform
+            or self.values
+            or self.add
+            or self.unit
+            or self.decimal_comma
+            or self.unknown_flag
+            or self.unknown_text
+        )
+
+    @property
+    def headers(self) -> list[str]:
+        """Headers of all columns that the item is made of."""
+        return [
+            name
+            for name in (self.column, *(self.columns or ()), self.unknown_flag, self.unknown_text)
+            if name is not None
+        ]
+
+
+class RowFilter(_Frozen):
+    """Which records of a file are taken."""
+
+    column: Text | None = Field(default=None, description="The column that decides.")
+    keep: list[Token] = Field(default_factory=list, description="Records with one of these texts are taken.")
+    drop: list[Token] = Field(default_factory=list, description="Records with one of these texts are left out.")
+    latest: Text | None = Field(
+        default=None, description="Of records that agree in `of`, that with the highest number here."
+    )
+    of: list[Text] = Field(default_factory=list, description="Columns that tell one record's history from another's.")
+
+    @property
+    def headers(self) -> list[str]:
+        """Headers of the columns it reads."""
+        return [name for name in (self.column, self.latest, *self.of) if name is not None]
+
+
+class MonthColumns(_Frozen):
+    """A column per month and item (4月欠席, 5月欠席 …): one record per month comes of each."""
+
+    item: Text = Field(default="month", description="The item that gets the month.")
+    columns: dict[Text, Text] = Field(min_length=1, description="Item to header, with {} for the month: `{}月欠席`.")
+    of: list[Annotated[int, Field(ge=1, le=12)]] = Field(
+        default_factory=lambda: [4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 2, 3],
+        min_length=1,
+        description="Months the file has.",
+    )
+    school_year: Text | None = Field(
+        default=None,
+        description="Column with the school year (2026, 令和8, R8). Without it: that of the extract's date.",
+    )
+
+    def headers(self) -> list[str]:
+        """Headers of all months' columns."""
+        return [header.replace("{}", str(month)) for header in self.columns.values() for month in self.of]
+
+
+class ZipMember(_Frozen):
+    """A delivery packed in a ZIP archive."""
+
+    member: Text = Field(description="Name of the file inside, with * and ?, in no folder.")
 
 
 class IgnoredColumn(Place):
@@ -128,6 +227,7 @@ class FileFormat(_Frozen):
     field_count: int | None = Field(
         default=None, ge=1, le=2_000, description="Fields per record in a file without header, ignored ones included."
     )
+    zip: ZipMember | None = Field(default=None, description="The files that match `pattern` are ZIP archives.")
     required_marker: bool = Field(default=False, description="Wait for a `.done` file beside the extract.")
     several: Literal["by_content", "parts", "corrections"] = Field(
         default="by_content",
@@ -150,14 +250,26 @@ class SourceConfig(_Frozen):
     null_tokens: list[Token] = Field(default_factory=list, description="Texts that mean blank, for every item.")
     columns: list[Column] = Field(min_length=1)
     ignored_columns: list[IgnoredColumn] = Field(default_factory=list)
+    rows: list[RowFilter] = Field(default_factory=list, max_length=10, description="Which records are taken.")
+    months: MonthColumns | None = Field(default=None, description="A column per month becomes a record per month.")
     code_maps: dict[str, dict[Token, str]] = Field(
         default_factory=dict, description="Per item: local code to catalogue code. Quote local codes that are numbers."
     )
 
     @cached_property
     def by_item(self) -> dict[str, Column]:
-        """Columns by their item."""
-        return {column.item: column for column in self.columns}
+        """Columns by their item; months' columns stand for the items that they become."""
+        columns = {column.item: column for column in self.columns}
+        if self.months is not None:
+            iso = DateStyle(style="iso")
+            columns[self.months.item] = Column(item=self.months.item, constant="-", date_style=iso)
+            columns |= {item: Column(item=item, constant="-") for item in self.months.columns}
+        return columns
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every record is taken, and every item a column as it stands."""
+        return not self.rows and self.months is None and all(column.is_plain for column in self.columns)
 
     @property
     def delimiter(self) -> str:
@@ -183,6 +295,8 @@ class SourceConfig(_Frozen):
     def dates_of(self, item: str) -> DateStyle:
         """How ``item`` writes its dates."""
         column = self.by_item.get(item)
+        if column is not None and column.take == "date_parts":
+            return DateStyle(style="iso")
         return self.dates if column is None or column.date_style is None else column.date_style
 
     def null_tokens_of(self, item: str) -> list[str]:

@@ -167,3 +167,70 @@ def test_what_is_no_municipality_at_all(tmp_path: Path, content: bytes) -> None:
     assert check_file(file)
     assert check_file(tmp_path)
     assert check_file(tmp_path / "missing.yaml")
+
+
+_MADE = """code: '112241'
+name_ja: 試験市
+name_en: Test
+population: 1000
+themes: [{key: school_refusal, display_mode: score, capacity: 10}]
+consent: {rule: none, basis: test}
+schedule: {cron: '0 5 * * 1'}
+governance: {roles: {oversight: a, holding: b, analysis: c, use: d}}
+sources:
+  - source: resident.register
+    holder: b
+    file: {pattern: 'JUMIN_*.zip', format: csv, encoding: utf-8, zip: {member: '001o006*.csv'}}
+    rows:
+      - {column: 最新フラグ, keep: ['1']}
+      - {latest: 履歴番号, of: [宛名番号]}
+    columns:
+      - {item: resident_number, column: 宛名番号}
+      - {item: address, columns: [町字, 番地], take: joined}
+      - {item: birth_date, column: 生年月日, unknown_flag: 不詳フラグ, unknown_text: 不詳表記}
+      - {item: sex, constant: male}
+  - source: education.attendance
+    holder: b
+    file: {pattern: '出欠_*.csv', format: csv, encoding: cp932}
+    columns:
+      - {item: student_number, column: 番号}
+    months: {columns: {absent_days: '{}月欠席'}}
+"""
+
+
+def test_items_made_of_several_columns_are_without_fault(tmp_path: Path) -> None:
+    file = tmp_path / "112241.yaml"
+    file.write_text(_MADE, encoding="utf-8")
+    assert check_file(file) == []
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "message"),
+    [
+        (", take: joined", "", "`take` is missing"),
+        ("take: joined}", "take: glued}", "Input should be"),
+        ("take: joined}", "take: date_parts, column: 住所}", "an item comes from one place"),
+        ("constant: male", "from_file_name: X.csv", "a pair of braces once"),
+        ("constant: male", "column: 性別, take: first", "goes with `columns`"),
+        ("constant: male", "column: 性別, transform: [exec]", "Input should be"),
+        ("{item: resident_number, column: 宛名番号}", "{item: resident_number, constant: '1'}", "tells the records"),
+        (", keep: ['1']", "", "either `keep` or `drop`"),
+        (", of: [宛名番号]", "", "`of` is missing"),
+        ("{latest: 履歴番号, of: [宛名番号]}", "{keep: ['1']}", "expected either `column`"),
+        (", zip: {member: '001o006*.csv'}", "", "the files are ZIP archives"),
+        ("'001o006*.csv'", "'a/*.csv'", "no folders"),
+        ("JUMIN_*.zip", "JUMIN_*.csv", "these files are no ZIP archives"),
+        ("出欠_*.csv", "出欠_*.xls", "an .xls workbook cannot be read"),
+        ("encoding: cp932", "encoding: euc_jp", "is not read"),
+        ("'{}月欠席'", "4月欠席", "where the month stands"),
+        ("absent_days: ", "absent_dayz: ", "unknown item 'absent_dayz'"),
+        ("{item: student_number, column: 番号}", "{item: absent_days, column: 番号}", "has a column of its own too"),
+        ("encoding: cp932}", "encoding: cp932, header: false}", "months' columns are found by their headers"),
+    ],
+)
+def test_faults_of_made_items_name_their_line(tmp_path: Path, find: str, replace: str, message: str) -> None:
+    assert find in _MADE
+    file = tmp_path / "112241.yaml"
+    file.write_text(_MADE.replace(find, replace), encoding="utf-8")
+    faults = check_file(file)
+    assert any(message in fault.message and fault.line for fault in faults), faults
