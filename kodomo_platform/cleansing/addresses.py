@@ -80,7 +80,7 @@ _NUMBERED_AREA = re.compile(rf"[号区部](?=\D{{0,6}}(?:\d|{_K}+[番号丁]))")
 
 # what follows a number that belongs to a town or a small area, not to the lot
 _AREA_NUMBER = re.compile(
-    rf"条|号?線(?!\d)|番[町丁]|番(?=[東西南北](?:\d|{_K}|町))|(?:丁目|号|区|部|番)?[東西南北](?=\d|{_K}+(?:丁目|番|号)|第|町)"
+    rf"条|地割(?=[、,])|号?線(?!\d)|番[町丁]|番(?=[東西南北](?:\d|{_K}|町))|(?:丁目|号|区|部|番)?[東西南北](?=\d|{_K}+(?:丁目|番|号)|第|町)"
     rf"|[区部組班](?=\s*(?:第?\d|{_K}+(?:丁目|番|号)))|号(?=(?:\d|{_K})+(?:番|{_HYPHEN}\d|$))|丁目[^\s\d{HYPHENS}]{{1,4}}(?=\d)"
 )
 _DIRECTION_ALONE = re.compile(r"(\d)(?=[東西南北](?:\d|$))")

@@ -201,3 +201,10 @@ def test_all_towns_of_the_postal_list(own: bool) -> None:
     assert result["rows"] > 110_000
     assert result["agreeing_rows"] == 0, result["agreeing"]
     assert result["right_rows"] >= 0.998, result["examples"]
+
+
+def test_areas_that_the_list_runs_together_keep_lots_apart() -> None:
+    """Regression: the postal list has 川尻４０地割、川尻４, cut off in the middle of its areas."""
+    town = "岩手県和賀郡西和賀町川尻４０地割、川尻４"
+    for one, other in (("3丁目5番8号", "1-20-4"), ("123番地4", "587番地10")):
+        assert not agree(match_address(town + one), match_address(town + other))
