@@ -74,15 +74,66 @@ def check(
 ) -> None:
     """Report every fault of a municipality's file, with its line. Exit code 1 if there is any."""
     apply_home(home)
-    from kodomo_platform.municipalities import check_file
+    from kodomo_platform.municipalities.checking import examine, unverified_presets
 
-    faults = check_file(file)
+    municipality, faults = examine(file)
     if as_json:
         rows = [{"file": str(f.file), "line": f.line, "where": f.where, "message": f.message} for f in faults]
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
         for fault in faults:
             print(say_error(fault))
+        for source, preset, layout in unverified_presets(municipality) if municipality is not None else []:
+            print(say(f"{source}: the preset {preset} is unverified ({layout}); compare it with the official layout"))
         print(say(f"{file}: {len(faults)} fault(s)" if faults else f"{file}: no faults"))
     if faults:
+        raise typer.Exit(1)
+
+
+@app.command("try")
+def try_files(
+    file: Annotated[Path, typer.Argument(help="The municipality's YAML file.")],
+    files: Annotated[list[Path], typer.Argument(help="Delivered files, named as they will be.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Load files by a municipality's file without publishing: rows in and out, what is blank, unreadable or not mapped.
+    Exit code 1 if a source refuses its file."""
+    apply_home(home)
+    from dataclasses import asdict
+
+    from kodomo_platform.cleansing.trial import try_files as run_trial
+    from kodomo_platform.municipalities import load_file
+
+    trial = run_trial(load_file(file), files)
+    refused = [source for source in trial.sources if source.refused is not None]
+    if as_json:
+        rows = [
+            asdict(source) | {"refused": None if source.refused is None else say_error(source.refused)}
+            for source in trial.sources
+        ]
+        print(json.dumps({"sources": rows, "unmatched": trial.unmatched}, ensure_ascii=False, indent=1))
+    else:
+        from rich.table import Table
+
+        for source in trial.sources:
+            if source.refused is not None:
+                print(say_error(source.refused), file=sys.stderr)
+                continue
+            table = Table(
+                title=say(
+                    f"{source.source}: {source.rows_in} rows in, {source.rows_loaded} loaded, {source.rows_rejected} rejected"
+                )
+            )
+            for title in ("item", "filled", "blank", "unreadable", "codes without a place in the map"):
+                table.add_column(say(title), overflow="fold")
+            for item in source.items:
+                counts = (f"{number:,}" if number else "" for number in (item.filled, item.blank, item.unreadable))
+                table.add_row(item.item, *counts, ", ".join(item.unknown_codes))
+            console().print(table)
+            for warning in source.warnings:
+                print(say(warning))
+        for name in trial.unmatched:
+            print(say(f"{name}: no source's pattern names this file"))
+    if refused or not trial.sources:
         raise typer.Exit(1)

@@ -37,6 +37,7 @@ from kodomo_platform.extracts.landing import (
 )
 from kodomo_platform.extracts.lines import NotARecord
 from kodomo_platform.extracts.places import ENOUGH_ADDRESSES, OWN_SHARE, postal_codes, whose
+from kodomo_platform.extracts.roster import flat_roster
 from kodomo_platform.extracts.shaping import Shaper, physical
 from kodomo_platform.extracts.tables import create_raw_tables
 from kodomo_platform.municipalities import Municipality, SourceConfig, municipality_codes
@@ -192,7 +193,9 @@ def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _inside(path: Path, config: SourceConfig, where: str) -> AbstractContextManager[Path]:
-    """The extract: the file itself, or the one that is packed in it."""
+    """The extract: the file itself, the one that is packed in it, or the flat one that is made of a roster's."""
+    if config.file.format == "oneroster":
+        return flat_roster(path, where)
     return nullcontext(path) if config.file.zip is None else unpacked(path, config.file.zip.member, where)
 
 

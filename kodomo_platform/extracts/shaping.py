@@ -81,8 +81,11 @@ TRANSFORMS: Mapping[str, Callable[[str], str]] = {
 
 def physical(config: SourceConfig) -> SourceConfig:
     """The same source as its file has it: a column per item where the item is one, and the others beside them."""
+    file = config.file
+    if file.format == "oneroster":
+        file = file.model_copy(update={"format": "csv", "encoding": "utf-8"})
     if config.is_plain:
-        return config
+        return config if file is config.file else config.model_copy(update={"file": file})
     columns: dict[str, Column] = {}
     for column in config.columns:
         if column.column is not None or column.position is not None or column.start is not None:
@@ -94,7 +97,7 @@ def physical(config: SourceConfig) -> SourceConfig:
         headers += config.months.headers() + ([config.months.school_year] if config.months.school_year else [])
     for header in dict.fromkeys(headers):
         columns[BESIDE + header] = Column(item=BESIDE + header, column=header)
-    return config.model_copy(update={"columns": list(columns.values()), "rows": [], "months": None})
+    return config.model_copy(update={"file": file, "columns": list(columns.values()), "rows": [], "months": None})
 
 
 _PLAIN: dict[str, Any] = {

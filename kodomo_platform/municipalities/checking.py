@@ -19,6 +19,7 @@ from kodomo_platform.catalog import Catalog, Source, load_catalog
 from kodomo_platform.errors import Fault
 from kodomo_platform.located_yaml import LocatedYaml, Path_, read_yaml
 from kodomo_platform.municipalities.models import Municipality
+from kodomo_platform.municipalities.presets import expand, preset_names, read_preset
 
 _UNION_STEPS = re.compile(r"^(function-.*|literal\[.*|constrained-.*)$")
 _WILD = re.compile(r"[^\x00-\x1f/\\:<>|\"\[\]{}]+")
@@ -57,12 +58,24 @@ def examine(path: Path) -> tuple[Municipality | None, list[Fault]]:
     faults = set(located.faults)
     municipality = None
     if isinstance(located.data, dict):
+        written = located.data
+        located.data = expand(written)
         municipality, shape = _shape_faults(located)
         faults |= shape
+        faults |= {located.fault(where, message) for where, message in _preset_faults(written)}
         faults |= {located.fault(where, message) for where, message in _reference_faults(located.data, load_catalog())}
     elif not faults:
         faults.add(located.fault((), "expected a mapping with `code`, `name_ja`, `themes`, `sources`, …"))
     return municipality, sorted(faults, key=lambda fault: (fault.line or 0, fault.where, fault.message))
+
+
+def unverified_presets(municipality: Municipality) -> list[tuple[str, str, str]]:
+    """(source, preset, where its layout is from) of presets that nobody has compared with the official layout."""
+    return [
+        (source.source, source.preset, str(read_preset(source.preset)["layout"]))
+        for source in municipality.sources
+        if source.preset is not None and read_preset(source.preset)["status"] != "verified"
+    ]
 
 
 def _shape_faults(located: LocatedYaml) -> tuple[Municipality | None, set[Fault]]:
@@ -85,6 +98,17 @@ def _shape_faults(located: LocatedYaml) -> tuple[Municipality | None, set[Fault]
 def _mappings(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     if isinstance(value, list):
         yield from ((number, one) for number, one in enumerate(value) if isinstance(one, dict))
+
+
+def _preset_faults(data: dict[str, Any]) -> Found:
+    for number, source in _mappings(data.get("sources")):
+        name = source.get("preset")
+        if name is None:
+            continue
+        if name not in preset_names():
+            yield ("sources", number, "preset"), f"unknown preset; expected one of {', '.join(preset_names())}"
+        elif (key := read_preset(name)["source"]) != source.get("source", key):
+            yield ("sources", number, "source"), f"the preset is one of {key}"
 
 
 def _reference_faults(data: dict[str, Any], catalog: Catalog) -> Found:
@@ -302,6 +326,10 @@ def _file_faults(file: dict[str, Any]) -> Found:
         elif not (pattern.rpartition(".")[0] or pattern).strip("*?. "):
             yield ("pattern",), "matches every file; name what is this source's alone"
     kind = file.get("format")
+    if kind == "oneroster":
+        for field in ("encoding", "delimiter", "record_bytes", "sheet", "zip"):
+            if file.get(field) is not None:
+                yield (field,), "a OneRoster delivery has none"
     ending = pattern.rpartition(".")[2].lower() if isinstance(pattern, str) else ""
     if ending == "xls":
         yield ("pattern",), "an .xls workbook cannot be read; ask the holder for .xlsx or CSV"

@@ -214,7 +214,9 @@ class FileFormat(_Frozen):
     """How the file is found and read."""
 
     pattern: Text = Field(description="File name with * and ?, no folder, e.g. `JUKI_*.csv`.")
-    format: Literal["csv", "tsv", "fixed", "xlsx"]
+    format: Literal["csv", "tsv", "fixed", "xlsx", "oneroster"] = Field(
+        description="oneroster: a ZIP of the OneRoster CSV binding (Japan profile), joined to a row per pupil."
+    )
     encoding: Encoding | None = Field(default=None, description="Of text files; utf-16 has a byte-order mark.")
     header: bool = Field(default=True, description="Whether a header row stands before the records.")
     delimiter: Literal[",", "\t", ";", "|"] | None = Field(default=None, description="Default: comma, or tab for tsv.")
@@ -239,7 +241,10 @@ class FileFormat(_Frozen):
 class SourceConfig(_Frozen):
     """One source system of the municipality."""
 
-    source: Text = Field(description="The source's key in the catalogue.")
+    preset: Text | None = Field(
+        default=None, description="A national layout shipped with the platform; what stands here besides wins."
+    )
+    source: Text = Field(description="The source's key in the catalogue; with a preset, the preset's.")
     holder: Text = Field(description="The office that extracts it.")
     system_start: dt.date | None = Field(
         default=None, description="Nothing was recorded before this day; earlier absence says nothing."

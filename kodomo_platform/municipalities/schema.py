@@ -8,6 +8,7 @@ from typing import Any
 
 from kodomo_platform.catalog import load_catalog
 from kodomo_platform.municipalities.models import Municipality
+from kodomo_platform.municipalities.presets import preset_names
 
 SHIPPED = Path(__file__).parent / "schema.json"
 
@@ -20,6 +21,10 @@ def json_schema() -> dict[str, Any]:
     schema["title"] = "kodomo-platform municipality"
     definitions = schema["$defs"]
     definitions["SourceConfig"]["properties"]["source"]["enum"] = list(catalog.sources)
+    definitions["SourceConfig"]["properties"]["preset"]["anyOf"][0]["enum"] = preset_names()
+    # with a preset, source, file's format and columns are the preset's
+    definitions["SourceConfig"]["required"] = ["holder", "file"]
+    definitions["FileFormat"]["required"] = ["pattern"]
     definitions["AbsenceDecision"]["properties"]["item"]["enum"] = list(catalog.items)
     definitions["Column"]["properties"]["item"]["enum"] = sorted({item.name for item in catalog.items.values()})
     domains = sorted({source.domain for source in catalog.sources.values()})
