@@ -29,7 +29,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 def test_rows_blanks_unreadable_and_unknown_codes(tmp_path: Path) -> None:
     trial = try_files(load_file(TOWN), files(tmp_path))
-    first, second = trial.sources
+    second, first = trial.sources
     assert (first.source, first.rows_in, first.rows_loaded) == ("health.infant_checkup", 4, 4)
     items = {item.item: item for item in first.items}
     assert (items["checked_on"].filled, items["checked_on"].blank, items["checked_on"].unreadable) == (3, 1, 1)
@@ -49,5 +49,5 @@ def test_the_command_prints_one_table_per_source_and_nobodys_data(tmp_path: Path
     assert "未受診" in shown.output
     assert "山田" not in shown.output
     as_json = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
-    assert [source["source"] for source in as_json["sources"]] == ["health.infant_checkup", "welfare.public_assistance"]
+    assert [source["source"] for source in as_json["sources"]] == ["welfare.public_assistance", "health.infant_checkup"]
     assert not list(home.rglob("*.duckdb"))
