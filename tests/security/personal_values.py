@@ -33,6 +33,7 @@ IDENTITY_ZONE = (
     "published/*/child_register.parquet",
     "published/*/crosswalk.parquet",
     "published/*/source_rows.parquet",
+    "published/*/protected_addresses.parquet",
 )
 _SQLITE = b"SQLite format 3\x00"
 _GZIP = b"\x1f\x8b"
