@@ -73,6 +73,9 @@
         {%- endif %}
         {%- if applies == 'sibling' %}
         when coalesce(sib.siblings_count, 0) = 0 then 'not_applicable'
+        {%- elif applies == 'seen' %}
+        {#- nobody could have seen the child: that says nothing of the child, and something of what is held #}
+        when not p.could_be_seen then 'not_held'
         {%- elif applies == 'consulted' %}
         when con.consultation_months_since is null then 'not_applicable'
         {%- endif %}
@@ -106,7 +109,7 @@
         ('single_adult', 'resident.register', 'household_number', 'resident', 'any', 'case when mem.household_adults = 1 then 1 when mem.household_adults > 1 then 0 end'),
         ('moves_24m', 'resident.moves', 'event_on', 'resident', 'any', 'coalesce(mov.moves_24m, 0)'),
         ('name_changes_24m', 'resident.moves', 'event', 'resident', 'any', 'coalesce(mov.name_changes_24m, 0)'),
-        ('days_since_seen', 'resident.register', 'birth_date', 'none', 'any', 'seen.days_since_seen'),
+        ('days_since_seen', 'resident.register', 'birth_date', 'none', 'seen', 'seen.days_since_seen'),
         ('absent_rate_1m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_1m'),
         ('absent_rate_3m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_3m'),
         ('absent_rate_12m', 'education.attendance', 'absent_days', 'school', 'school', 'att.absent_rate_12m'),
@@ -184,6 +187,7 @@
         ('household_home_visit_finding_36m', 'health.home_visit', 'finding', 'none', 'any', 'coalesce(kin.household_home_visit_finding_36m, 0)'),
         ('hospital_flags_12m', 'medical.flag', 'flagged_on', 'none', 'any', 'coalesce(med.hospital_flags_12m, 0)'),
         ('hospital_flag_severity_12m', 'medical.flag', 'severity', 'none', 'any', 'coalesce(med.hospital_flag_severity_12m, 0)'),
+        ('hospital_flag_days_since', 'medical.flag', 'flagged_on', 'none', 'told', 'med.hospital_flag_days_since'),
         ('hospital_flags_3m', 'medical.flag', 'flagged_on', 'none', 'any', 'coalesce(med.hospital_flags_3m, 0)'),
         ('hospital_flag_harm_24m', 'medical.flag', 'flag', 'none', 'any', 'coalesce(med.hospital_flag_harm_24m, 0)'),
         ('household_hospital_flags_24m', 'medical.flag', 'flagged_on', 'none', 'any', 'coalesce(kin.household_hospital_flags_24m, 0)'),
@@ -270,6 +274,7 @@
         select
             child_id,
             open_items,
+            open_domains,
             {%- for domain in ['education', 'childcare', 'welfare', 'health', 'medical', 'survey'] %}
             list_contains(open_domains, '{{ domain }}') as consent_{{ domain }}{{ ',' if not loop.last }}
             {%- endfor %}
@@ -333,6 +338,25 @@
             coalesce(k.has_resident, false) as has_resident,
             coalesce(k.has_school, false) as has_school,
             coalesce(k.has_childcare, false) as has_childcare,
+            {#- a newborn and a family that has just come: nobody's turn yet #}
+            d.age_years is null or (
+                d.birth_date <= d.as_of_date - interval 6 month
+                and coalesce(r.became_resident_on <= d.as_of_date - interval 3 month, true)
+            ) and exists (
+                select 1
+                from {{ source('cfg', 'source') }} as s
+                where
+                    s.held
+                    and d.age_years between s.sees_from and s.sees_until
+                    and coalesce(s.system_start <= d.as_of_date, true)
+                    and list_contains(co.open_domains, s.domain)
+                    {#- a nursery sees whom it has, a school who is of its age #}
+                    and (s.domain <> 'childcare' or coalesce(k.has_childcare, false))
+                    and (
+                        s.domain not in ('education', 'survey')
+                        or coalesce(d.grade between 1 and 9, false) or e.child_id is not null
+                    )
+            ) as could_be_seen,
             co.consent_education,
             co.consent_childcare,
             co.consent_welfare,
@@ -889,6 +913,8 @@
             count(*) filter (where {{ within('f.flagged_on', 12) }}) as hospital_flags_12m,
             max({{ severity_level('f.severity') }}) filter (where {{ within('f.flagged_on', 12) }})
                 as hospital_flag_severity_12m,
+            date_diff('day', max(f.flagged_on) filter (where {{ within('f.flagged_on', 12) }}), a.as_of_date)
+                as hospital_flag_days_since,
             count(*) filter (where f.flag in ('unexplained_injury', 'repeated_injury', 'neglect_sign'))
                 as hospital_flag_harm_24m,
             count(*) as hospital_flags_24m

@@ -28,6 +28,7 @@ _SOURCE_FIELDS = frozenset(
         "is_identity",
         "natural_key",
         "event_date",
+        "sees_ages",
         "extract_kind",
         "years_back",
         "unreadable_percent",

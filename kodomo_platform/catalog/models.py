@@ -118,6 +118,10 @@ class Source(_Frozen):
     is_identity: bool
     natural_key: list[Name]
     event_date: Name | None
+    sees_ages: tuple[int, int] | None = Field(
+        default=None,
+        description="Ages, both included, at which every child is seen by this source as a rule; null: only whom something befalls.",
+    )
     extract_kind: Literal["full", "delta"]
     years_back: int | None = Field(
         default=None, ge=1, le=130, description="Nothing in the source is older than this, in years before its extract."

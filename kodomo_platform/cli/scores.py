@@ -40,60 +40,193 @@ def list_scores(
     as_json: Json = False,
     home: Home = None,
 ) -> None:
-    """The newest published list: who, how it is shown, why; then who cannot be judged and who was not seen for long."""
+    """The newest published list: first who was not seen and who cannot be judged, then the ranking, then the known."""
     apply_home(home)
     lang = spoken(lang)
     ja = lang is Language.ja
-    from kodomo_platform.scoring.comparison import current
-    from kodomo_platform.scoring.display import shown
+    from kodomo_platform.scoring.comparison import beside, current
+    from kodomo_platform.scoring.display import LISTS, shown
+    from kodomo_platform.scoring.scores import absence_words
 
     rows = current(municipality, theme)
     chosen = _mode(municipality, theme, mode)
-    seen = [(row, shown(row, chosen, lang.value)) for row in rows]
+    capacity = _capacity(municipality, theme)
+    seen = [(row, shown(row, chosen, lang.value, capacity)) for row in rows]
+    head = rows[0]
+    aside = beside(municipality, theme, str(head["as_of_date"]))
+    listed: dict[str, list[Any]] = {name: [] for name in LISTS}
+    for row, view in seen:
+        if row["determinable"] or row.get("list") == "first":
+            listed[row.get("list") or "ranked"].append((row, view))
+    open_ = [pair for pair in seen if not pair[0]["determinable"]]
+    alarms = [entry for entry in aside["unseen"] if entry["alarm"]]
+    nobody = len(aside["unseen"]) - len(alarms)
     if as_json:
+        entries = [
+            {"child_id": row["child_id"], "rank": row["rank"], "list": row.get("list"), **asdict(view)}
+            for row, view in seen
+        ]
+        unseen = [
+            {
+                "child_id": one["child_id"],
+                "kind": one["kind"],
+                "alarm": one["alarm"],
+                "words": one[f"sentence_{lang.value}"],
+            }
+            for one in aside["unseen"]
+        ]
         typer.echo(
-            json.dumps([{"child_id": row["child_id"], **asdict(view)} for row, view in seen], ensure_ascii=False)
+            json.dumps({"children": entries, "unseen": unseen, "withheld": len(aside["withheld"])}, ensure_ascii=False)
         )
         return
-    judged = [pair for pair in seen if pair[0]["determinable"] and pair[1].listed]
-    open_ = [pair for pair in seen if not pair[0]["determinable"]]
-    unseen = [pair for pair in seen if any(rule["key"] == "not_seen" for rule in pair[0]["rule_hits"])]
-    head = rows[0]
     out = console()
+    label = _theme_words(theme, ja)
     out.print(
-        f"{municipality} {theme}（{'基準日' if ja else 'as of'} {head['as_of_date']}、{head['model_name']} "
-        f"{head['model_version']}、{'版' if ja else 'version'} {head['score_version']}）",
+        f"{municipality} {label}（基準日 {_day(head['as_of_date'])}、{head['model_name']} {head['model_version']}、"
+        f"版 {head['score_version']}）"
+        if ja
+        else f"{municipality} {label} (as of {head['as_of_date']}, {head['model_name']} {head['model_version']}, "
+        f"version {head['score_version']})",
         markup=False,
     )
     if head["model_name"] == "criteria":
         out.print(
             "承認されたモデルがないため、判定基準だけで判定しています" if ja else "No model is approved: criteria alone"
         )
-    table = Table(*(("順", "こども", "表示", "", "主な理由") if ja else ("rank", "child", "shown", "", "reasons")))
-    for row, view in judged[:limit]:
-        why = [text.split("  ", 1)[-1] for text in view.reasons[:3]] if row["band"] != "low" else []
-        table.add_row(str(row["rank"]), row["child_id"], view.mark, view.words, "\n".join((*view.rules[:2], *why)))
-    out.print(table)
-    out.print(
-        f"{len(judged)}人中{min(limit, len(judged))}人を表示。判定不能 {len(open_)}人、長く姿が確認されていない {len(unseen)}人"
-        if ja
-        else f"{min(limit, len(judged))} of {len(judged)} shown; {len(open_)} cannot be judged, {len(unseen)} not seen for long"
+    _lines(
+        out, "姿を確認できていないこども（点数によらず確認してください）" if ja else "Not seen (whatever the score)",
+        [(one["child_id"], one[f"sentence_{lang.value}"]) for one in alarms], limit, ja,
+    )  # fmt: skip
+    _lines(
+        out, "判定不能（点数では言えません）" if ja else "Cannot be judged (no score says anything)",
+        [(row["child_id"], f"{_undetermined(row, view, ja)}") for row, view in open_], limit, ja,
+    )  # fmt: skip
+    nowhere = {
+        group
+        for row in rows
+        for entry in row["reasons"]
+        if entry["item"] == "absent_inputs"
+        for group, kind in entry.get("absent", {}).items()
+        if kind == "not_held"
+    }
+    if nowhere:
+        named = absence_words(dict.fromkeys(sorted(nowhere), "not_held"), lang.value)
+        out.print(
+            f"この自治体が保有していない情報：{named}" if ja else f"Not held by this municipality: {named}",
+            markup=False,
+        )
+    flags = _flag_words(municipality, aside["flags"], lang)
+    for name, pairs in listed.items():
+        shown_here = [pair for pair in pairs if pair[1].listed or name == "known"]
+        if not pairs:
+            continue
+        title = LISTS[name][lang.value]
+        if name == "ranked":
+            title += (
+                f"（順位・定員{capacity:,}人・アラートはこのこどもたちのもの）"
+                if ja
+                else f" (rank, {capacity:,} places and alerts are theirs)"
+            )
+        table = Table(
+            *(("順位", "こども", "表示", "", "主な理由") if ja else ("rank", "child", "shown", "", "reasons")),
+            title=title,
+        )
+        for row, view in shown_here[:limit]:
+            causes = view.causes[:3]
+            if name == "first":
+                causes = (*flags.get(row["child_id"], ())[:2], *causes)[:4]
+            if name == "known" and row.get("known_since") is not None:
+                since = f"{_day(row['known_since'])}に把握" if ja else f"known since {row['known_since']}"
+                causes = (since, *causes)[:3]
+            words = "" if name == "known" else view.words
+            table.add_row(f"{row['rank']:,}", row["child_id"], view.mark, words, "\n".join(causes))
+        out.print(table)
+        out.print(
+            f"{len(pairs):,}人中{min(limit, len(shown_here)):,}人を表示"
+            if ja
+            else f"{min(limit, len(shown_here)):,} of {len(pairs):,} shown"
+        )
+    if nobody:
+        out.print(
+            f"保有する情報では姿を確認できないこども {nobody:,}人（情報の範囲についての説明であり、異常の知らせではありません）"
+            if ja
+            else f"{nobody:,} children whom no source held could have seen (a statement about the data, no alarm)"
+        )
+    if aside["withheld"]:
+        count = len(aside["withheld"])
+        out.print(
+            f"同意がないため何も表示しないこども {count:,}人"
+            if ja
+            else f"{count:,} children withheld: no consent holds"
+        )
+
+
+def _undetermined(row: dict[str, Any], view: Any, ja: bool) -> str:
+    """Why a child cannot be judged, and what lacks of this child that is there of others."""
+    from kodomo_platform.scoring.scores import absence_words
+
+    absent: dict[str, str] = next(
+        (entry.get("absent", {}) for entry in row["reasons"] if entry["item"] == "absent_inputs"), {}
     )
-    for title, pairs in (
-        ("判定不能" if ja else "Cannot be judged", open_),
-        ("長く姿が確認されていない" if ja else "Not seen for long", unseen),
-    ):
-        if pairs:
-            out.print(title)
-            for row, view in pairs[:limit]:
-                said = next(
-                    (rule[f"sentence_{lang.value}"] for rule in row["rule_hits"] if rule["key"] == "not_seen"), ""
-                )
-                out.print(f"  {row['child_id']}  {said or view.words}", markup=False)
-            if len(pairs) > limit:
-                out.print(
-                    f"  ほか{len(pairs) - limit}人（--limit）" if ja else f"  and {len(pairs) - limit} more (--limit)"
-                )
+    own = {group: kind for group, kind in absent.items() if kind not in ("not_held", "not_applicable")}
+    lacking = absence_words(own, "ja" if ja else "en")
+    mark = "" if view.mark in ("判定不能", "?") else f"{view.mark} "
+    return f"{mark}{view.words}" + ((f"　{lacking}" if ja else f"  {lacking}") if lacking else "")
+
+
+def _lines(out: Any, title: str, entries: list[tuple[str, str]], limit: int, ja: bool) -> None:
+    out.print(f"{title} {len(entries):,}{'人' if ja else ''}", markup=False)
+    for child, words in entries[:limit]:
+        out.print(f"  {child}  {words}", markup=False)
+    if len(entries) > limit:
+        rest = len(entries) - limit
+        out.print(f"  ほか{rest:,}人（--limit）" if ja else f"  and {rest:,} more (--limit)")
+
+
+def _capacity(municipality: str, theme: str) -> int:
+    from kodomo_platform.municipalities import load_municipality
+
+    return next((one.capacity for one in load_municipality(municipality).themes if str(one.key) == theme), 0)
+
+
+def _theme_words(theme: str, ja: bool) -> str:
+    from kodomo_platform.scoring import load_themes
+
+    known = load_themes().get(theme)
+    return theme if known is None else (known.label_ja if ja else known.label_en)
+
+
+def _day(value: Any) -> str:
+    """A day as people write it: 2026年10月1日."""
+    return f"{value.year}年{value.month}月{value.day}日" if hasattr(value, "year") else str(value)
+
+
+def _flag_words(municipality: str, flags: list[dict[str, Any]], lang: Language) -> dict[str, tuple[str, ...]]:
+    """What hospitals noticed, per child, the newest first: day, kind, severity, department, hospital."""
+    from kodomo_platform.catalog import load_catalog
+    from kodomo_platform.municipalities import load_municipality
+
+    source = load_catalog().sources.get("medical.flag")
+    held = load_municipality(municipality).by_source.get("medical.flag")
+    if source is None or held is None:
+        return {}
+    ja = lang is Language.ja
+
+    def coded(item: str, code: Any) -> str:
+        label = (source.by_name[item].codes or {}).get(str(code))
+        return ("不明" if ja else "not known") if label is None else (label.ja if ja else label.en)
+
+    said: dict[str, list[str]] = {}
+    for one in flags:
+        department = one["department"] or ("診療科の記載なし" if ja else "no department")
+        said.setdefault(one["child_id"], []).append(
+            f"{_day(one['flagged_on'])} {coded('flag', one['flag'])}（緊急度：{coded('severity', one['severity'])}、"
+            f"{department}、{held.holder}）"
+            if ja
+            else f"{one['flagged_on']} {coded('flag', one['flag'])} (severity: {coded('severity', one['severity'])}; "
+            f"{department}; {held.holder})"
+        )
+    return {child: tuple(texts) for child, texts in said.items()}
 
 
 @app.command()
@@ -110,8 +243,8 @@ def show(
     apply_home(home)
     lang = spoken(lang)
     ja = lang is Language.ja
-    from kodomo_platform.scoring.comparison import latest
-    from kodomo_platform.scoring.display import shown
+    from kodomo_platform.scoring.comparison import beside, latest
+    from kodomo_platform.scoring.display import LISTS, shown
 
     if withholds(municipality, child, lang, as_json):
         return
@@ -124,12 +257,30 @@ def show(
         if row["theme"] in told:
             continue
         told.add(row["theme"])
-        view = shown(row, _mode(municipality, row["theme"], mode), lang.value)
-        typer.echo(f"{row['theme']}（{'基準日' if ja else 'as of'} {row['as_of_date']}）: {view.mark} {view.words}")
+        view = shown(row, _mode(municipality, row["theme"], mode), lang.value, _capacity(municipality, row["theme"]))
+        aside = beside(municipality, row["theme"], str(row["as_of_date"]))
+        typer.echo(
+            f"{_theme_words(row['theme'], ja)}（基準日 {_day(row['as_of_date'])}）: {view.mark} {view.words}".rstrip()
+            if ja
+            else f"{_theme_words(row['theme'], ja)} (as of {row['as_of_date']}): {view.mark} {view.words}".rstrip()
+        )
+        place = LISTS[row.get("list") or "ranked"][lang.value]
         typer.echo(
             f"  {'版' if ja else 'version'} {row['score_version']}  {row['model_name']} {row['model_version']}  "
-            f"{'順位' if ja else 'rank'} {row['rank']}"
+            f"{place}  {'順位' if ja else 'rank'} {row['rank']:,}"
         )
+        for one in aside["unseen"]:
+            if one["child_id"] == child:
+                mark = ("確認" if ja else "seen") if one["alarm"] else ("参考" if ja else "note")
+                typer.echo(f"  {mark}: {one[f'sentence_{lang.value}']}")
+        if row.get("list") == "first":
+            for text in _flag_words(municipality, aside["flags"], lang).get(child, ()):
+                typer.echo(f"  {'病院からの気づき' if ja else 'hospital flag'}: {text}")
+            typer.echo(
+                "  点数は、気づきのないこどもを並べるためのもので、この順位には使っていません"
+                if ja
+                else "  The score orders children without a flag; it has no part in this rank"
+            )
         for reason in view.reasons:
             typer.echo(f"  {reason}")
         for note in view.notes:

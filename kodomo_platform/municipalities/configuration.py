@@ -18,7 +18,8 @@ _TABLES = {
     "run": "municipality varchar, as_of_date date",
     "as_of": "as_of_date date, purpose varchar",
     "source": "source varchar, domain varchar, name varchar, held boolean, system_start date, extract_kind varchar, "
-    "id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar, unknown_percent double",
+    "id_system varchar, record_key varchar, is_identity boolean, event_date_item varchar, unknown_percent double, "
+    "sees_from integer, sees_until integer",
     "item": "source varchar, item varchar, type varchar, held boolean, date_style varchar, era_codes varchar, "
     "blank_means varchar, identifier boolean, banned boolean, minimum double, maximum double, years_back integer, "
     "days_ahead integer",
@@ -77,6 +78,7 @@ def write_configuration(
                 source.is_identity,
                 source.event_date,
                 source.unknown_percent,
+                *(source.sees_ages or (None, None)),
             )
         )
         for item in source.items:

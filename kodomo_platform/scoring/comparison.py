@@ -252,6 +252,35 @@ def latest(municipality: str, child_id: str, theme: str | None = None) -> list[d
     return rows
 
 
+def beside(municipality: str, theme: str, as_of: str) -> dict[str, list[dict[str, Any]]]:
+    """What stands beside the newest published list of ``theme``: ``unseen``, ``flags`` (what hospitals noticed) and
+    ``withheld`` (children of whom nothing is shown, without any names of themes). Empty where an older snapshot has none.
+    """
+    newest = [path for path in published_scores(municipality) if path.parent.parent.name == as_of]
+    out: dict[str, list[dict[str, Any]]] = {"unseen": [], "flags": [], "withheld": []}
+    if not newest:
+        return out
+    con = connect(":memory:")
+    try:
+        for name, condition, order in (
+            ("unseen", "theme = $theme", "days_since_seen desc nulls first, child_id"),
+            ("flags", "$theme = $theme", "flagged_on desc, child_id"),
+            ("withheld", "$theme = $theme", "child_id"),
+        ):
+            file = newest[-1].with_name(f"{name}.parquet")
+            if not file.is_file():
+                continue
+            cursor = con.execute(
+                f"select * from read_parquet($path) where {condition} order by {order}",
+                {"path": str(file), "theme": theme},
+            )
+            names = [column[0] for column in cursor.description or []]
+            out[name] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        con.close()
+    return out
+
+
 def current(municipality: str, theme: str) -> list[dict[str, Any]]:
     """The newest published list of one theme in rank order, reasons and rules as lists.
 

@@ -34,9 +34,21 @@ _SUPPORT = "staging.stg_welfare__support"
 BEFORE_AFTER = ("same", "to_support", "from_support", "otherwise", "not_written")
 
 
+# The children that training learns from and every measure is about: not yet known at the date of the score.
+_NOT_KNOWN = """
+    not exists (
+        select 1 from marts.mart_outcome as k
+        where k.child_id = s.child_id and k.theme = s.theme and k.outcome_date <= s.as_of_date
+            and k.outcome_date > s.as_of_date - to_months($known::int)
+    )
+"""
+
+
 @dataclass(frozen=True)
 class OutcomeRow:
     """One theme and scoring date: how many were shown, looked at, and found to need support.
+
+    All counts are of children not yet known at the date, as in training; ``known`` says how many were left out for that.
 
     Alerts are the list up to capacity, so ``precision`` is the realised precision at capacity, with a 90 % interval
     (Wilson). Shares are None where fewer than ten children stand behind them, or before the horizon has passed.
@@ -59,6 +71,7 @@ class OutcomeRow:
     median_days_to_support: float | None
     overrides: dict[str, int] = field(default_factory=dict)
     before_after: dict[str, int] = field(default_factory=dict)
+    known: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
         "qualify row_number() over (partition by child_id, theme, as_of_date order by filename desc) = 1",
         {"files": files},
     )
+    _forget_withheld(con, "shown_score")
     support = table_exists(con, _SUPPORT)
     out = []
     try:
@@ -112,26 +126,28 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
             if theme not in themes:
                 continue
             given = {"theme": theme, "date": date, "months": themes[theme].horizon_months, "today": today}
+            within = {"known": themes[theme].outcome.known_months}
             counts = con.execute(
-                """
+                f"""
                 with judged as (
-                    select s.child_id, s.alert, bool_or(o.child_id is not null) as outcome
+                    select s.child_id, s.alert, {_NOT_KNOWN} as is_new, bool_or(o.child_id is not null) as outcome
                     from shown_score as s
                     left join marts.mart_outcome as o
                         on s.child_id = o.child_id and o.theme = s.theme and o.outcome_date > s.as_of_date
                         and o.outcome_date <= least(s.as_of_date + to_months($months::int), $today::date)
                     where s.theme = $theme and s.as_of_date = $date
-                    group by s.child_id, s.alert
+                    group by s.child_id, s.theme, s.as_of_date, s.alert
                 )
-                select count(*), count(*) filter (where alert), count(*) filter (where outcome),
-                    count(*) filter (where alert and outcome), $date::date + to_months($months::int) <= $today::date
+                select count(*) filter (where is_new), count(*) filter (where is_new and alert),
+                    count(*) filter (where is_new and outcome), count(*) filter (where is_new and alert and outcome),
+                    $date::date + to_months($months::int) <= $today::date, count(*) filter (where not is_new)
                 from judged
                 """,
-                given,
+                given | within,
             ).fetchone()
             assert counts is not None
-            children, alerts, outcomes, hits, passed = counts
-            assessed, days, overrides, seen = _assessments(con, given) if support else (0, None, {}, {})
+            children, alerts, outcomes, hits, passed, known = counts
+            assessed, days, overrides, seen = _assessments(con, given | within) if support else (0, None, {}, {})
             spread: tuple[float, float] | tuple[None, None] = (None, None)
             if passed and alerts >= SMALL:
                 spread = _wilson(hits, alerts)
@@ -154,11 +170,18 @@ def report(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> list[Ou
                     days,
                     overrides,
                     seen,
+                    known,
                 )
             )
     finally:
         con.execute("drop table if exists shown_score")
     return out
+
+
+def _forget_withheld(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Take out of ``table`` whom consent leaves out today: what was published of them before counts nowhere any more."""
+    if table_exists(con, "marts.mart_withheld"):
+        con.execute(f"delete from {table} where child_id in (select child_id from marts.mart_withheld)")
 
 
 def _known_until(con: duckdb.DuckDBPyConnection, today: dt.date) -> dt.date:
@@ -190,7 +213,7 @@ def _assessments(
         inner join linkage.lnk_crosswalk as c on s.child_id = c.child_id and c.source = 'welfare.support'
         inner join {_SUPPORT} as w on c.source_record_id = w.source_record_id and w.theme = s.theme
         where s.theme = $theme and s.as_of_date = $date and s.alert and w.assessed_on > s.as_of_date
-            and w.assessed_on <= least(s.as_of_date + to_months($months::int), $today::date)
+            and w.assessed_on <= least(s.as_of_date + to_months($months::int), $today::date) and {_NOT_KNOWN}
         """,
         given,
     )
@@ -244,6 +267,7 @@ def by_month(con: duckdb.DuckDBPyConnection, code: str, today: dt.date, months: 
         "from read_parquet($files) where alert",
         {"files": files},
     )
+    _forget_withheld(con, "listed")
     known = [
         row[0]
         for row in con.execute(
@@ -255,6 +279,7 @@ def by_month(con: duckdb.DuckDBPyConnection, code: str, today: dt.date, months: 
     try:
         for theme in (key for key in known if key in themes):
             given = {"theme": theme, "today": today, "months": months, "horizon": themes[theme].horizon_months}
+            given["known"] = themes[theme].outcome.known_months
             rows = con.execute(
                 f"""
                 with month as (
@@ -268,6 +293,12 @@ def by_month(con: duckdb.DuckDBPyConnection, code: str, today: dt.date, months: 
                         on o.child_id = l.child_id and l.theme = o.theme and o.outcome_date > l.as_of_date
                         and o.outcome_date <= l.as_of_date + to_months($horizon::int)
                     where o.theme = $theme and o.outcome_date <= $today::date
+                        -- of a child known already an outcome is no news
+                        and not exists (
+                            select 1 from marts.mart_outcome as k
+                            where k.child_id = o.child_id and k.theme = o.theme and k.outcome_date < o.outcome_date
+                                and k.outcome_date > o.outcome_date - to_months($known::int)
+                        )
                     group by 1, 2
                 ),
                 outcomes as (
@@ -338,7 +369,7 @@ def retirement_proposals(con: duckdb.DuckDBPyConnection, code: str, as_of: dt.da
             index = stability_index(known["edges"], known["shares"], use.model.logits(cohort.values))
             if index > DRIFT:
                 propose(
-                    f"子どもの分布が学習時と違います（PSI {index:.2f}）",
+                    f"こどもの分布が学習時と違います（PSI {index:.2f}）",
                     f"the children are no longer those learned from (PSI {index:.2f})",
                 )
         mine = [row for row in rows if row.theme == theme.key and row.horizon_passed]
@@ -383,8 +414,10 @@ class Fresh:
 def fresh_scores(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates: Sequence[str]) -> Fresh:
     """The scores of ``dates`` as last published, with outcomes since; groups by what was known of the child at the date."""
     files = [str(path) for path in published_scores(code)]
+    withheld = table_exists(con, "marts.mart_withheld")
+    left_out = "anti join marts.mart_withheld as w on s.child_id = w.child_id" if withheld else ""
     rows = con.execute(
-        """
+        f"""
         with shown as (
             select * from read_parquet($files, filename = true)
             where theme = $theme and list_contains($dates, as_of_date::varchar)
@@ -405,7 +438,9 @@ def fresh_scores(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates:
                     and o.outcome_date <= s.as_of_date + to_months($months::int)
             ) as outcome
         from shown as s
+        {left_out}
         left join about as a on s.child_id = a.child_id and s.as_of_date = a.as_of_date
+        where {_NOT_KNOWN}
         order by s.as_of_date, s.child_id
         """,
         {
@@ -415,6 +450,7 @@ def fresh_scores(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, dates:
             "theme": theme.key,
             "dates": list(dates),
             "months": theme.horizon_months,
+            "known": theme.outcome.known_months,
         },
     ).fetchnumpy()
     y = np.asarray(rows["outcome"]).astype(np.int64)
@@ -439,7 +475,26 @@ def fresh_groups(fresh: Fresh) -> list[Group]:
     """Each group against the others of its kind, those too small for a number hidden; none while nothing came true."""
     if not 0 < fresh.y.sum() < len(fresh.y):
         return []
-    return judge_groups(group_counts(fresh.kinds, fresh.y, fresh.score, fresh.household, fresh.alert))
+    # a score that is too low or too high for everybody is said once (`global_calibration`), not as a gap between groups
+    return judge_groups(group_counts(fresh.kinds, fresh.y, _centred(fresh), fresh.household, fresh.alert))
+
+
+def global_calibration(fresh: Fresh) -> float:
+    """Outcomes that the scores led to expect, divided by those that came (E/O); 1 is right, 2 twice too many."""
+    return float(fresh.score.sum() / max(int(fresh.y.sum()), 1))
+
+
+def _centred(fresh: Fresh) -> Floats:
+    """The scores moved by one constant in log odds, so that as many outcomes are expected as came."""
+    logit = np.log(np.clip(fresh.score, 1e-9, 1 - 1e-9)) - np.log1p(-np.clip(fresh.score, 1e-9, 1 - 1e-9))
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if float((1 / (1 + np.exp(-(logit + middle)))).mean()) < float(fresh.y.mean()):
+            low = middle
+        else:
+            high = middle
+    return np.asarray(1 / (1 + np.exp(-(logit + (low + high) / 2))), dtype=np.float64)
 
 
 def groups_by_theme(con: duckdb.DuckDBPyConnection, code: str, today: dt.date) -> dict[str, list[Group]]:
@@ -472,13 +527,21 @@ def _floor_faults(theme: Theme, fresh: Fresh) -> list[tuple[str, str]]:
                 f"calibration error on fresh outcomes {measured['ece']:.3f} is above {theme.floor.calibration_error}",
             )
         )
+    expected = global_calibration(fresh)
+    if not 0.8 <= expected <= 1.25:
+        out.append(
+            (
+                f"新しい結果に対し、点数は全体として{expected:.2f}倍の人数を見込んでいました（0.8～1.25倍が目安）",
+                f"the scores expected {expected:.2f} times as many outcomes as came (0.8 to 1.25 is meant)",
+            )
+        )
     came = fresh.y == 1
     wrong = int(fresh.unlike_outcome[came].sum())
     if _wilson(wrong, int(came.sum()))[0] > ERROR:
         share = wrong / int(came.sum())
         out.append(
             (
-                f"結果があった子どもの{share:.0%}に「結果があった子どもの9割より低い」と示していました（約束は1割まで）",
+                f"該当したこどもの{share:.0%}に「過去に該当したこどもの9割を下回る点数」と示していました（約束は1割まで）",
                 f"{share:.0%} of the children with the outcome had been called unlike it (promised: at most {ERROR:.0%})",
             )
         )

@@ -82,8 +82,12 @@ _COLUMNS = """
     determinable boolean, undetermined_reason varchar,
     reasons varchar using compression fsst, rule_hits varchar using compression fsst,
     score_version varchar, model_name varchar, model_version varchar, mlflow_run_id varchar, dagster_run_id varchar,
-    feature_hash varchar, criteria_hash varchar, code_version varchar
+    feature_hash varchar, criteria_hash varchar, code_version varchar,
+    list varchar, known_since date
 """
+# Which list a child stands on: `first` (a sign that comes before any score), `ranked` (not yet known: rank, capacity and
+# alert are theirs) or `known` (known already: a list of their own, what is new about them beside what is running).
+LISTS = ("first", "ranked", "known")
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,8 @@ def score(
             "component varchar, value varchar)"
         )
         con.execute(
-            "create or replace table marts.not_seen_alarm (municipality varchar, child_id varchar, theme varchar, "
-            "as_of_date date, days_since_seen double, sentence_ja varchar, sentence_en varchar)"
+            "create or replace table marts.unseen (municipality varchar, child_id varchar, theme varchar, as_of_date date, "
+            "kind varchar, alarm boolean, days_since_seen double, sentence_ja varchar, sentence_en varchar)"
         )
         for chosen in municipality.themes:
             if chosen.key not in themes:
@@ -270,33 +274,52 @@ def _score_theme(
         con.execute(
             """
             create or replace temp table ranked_score as
-            with ranked as (
+            with listed as (
                 select
                     s.*,
-                    row_number() over (
-                        order by s.determinable desc, s.score desc, md5(s.child_id || '|' || $as_of::varchar)
-                    ) as rank
+                    k.known_since,
+                    case
+                        when s.foremost then 'first'
+                        when k.child_id is not null and $apart then 'known'
+                        else 'ranked'
+                    end as list
                 from _scored as s
+                left join _known as k on s.child_id = k.child_id
+            ),
+            ranked as (
+                select
+                    *,
+                    row_number() over (
+                        order by
+                            list_position(['first', 'ranked', 'known'], list),
+                            foremost_key desc nulls last,
+                            determinable desc, score desc, md5(child_id || '|' || $as_of::varchar)
+                    ) as rank,
+                    row_number() over (
+                        partition by list
+                        order by determinable desc, score desc, md5(child_id || '|' || $as_of::varchar)
+                    ) as place
+                from listed
             )
             select
-                r.child_id, r.score, r.score_low, r.score_high, r.rank,
+                child_id, score, score_low, score_high, rank,
                 case
-                    when not r.determinable then 'undetermined'
-                    when r.score >= $high then 'high'
-                    when r.score >= $middle then 'middle'
+                    when not determinable then 'undetermined'
+                    when score >= $high then 'high'
+                    when score >= $middle then 'middle'
                     else 'low'
                 end as band,
-                r.always_alert or (r.determinable and r.rank <= $capacity and r.score >= $base_rate) as alert,
-                r.determinable, r.undetermined_reason, k.child_id is not null as known
-            from ranked as r
-            left join _known as k on r.child_id = k.child_id
+                -- the line of the alert is the line of the band: what is called low raises none
+                always_alert or (list = 'ranked' and determinable and place <= $capacity and score >= $middle) as alert,
+                determinable, undetermined_reason, list, known_since
+            from ranked
             """,
             {
                 "as_of": as_of,
                 "high": min(theme.bands.high * model.base_rate, 0.9),
                 "middle": min(theme.bands.middle * model.base_rate, 0.8),
-                "base_rate": model.base_rate,
                 "capacity": capacity,
+                "apart": theme.outcome.known == "apart",
             },
         )
     finally:
@@ -322,12 +345,12 @@ def _score_theme(
                     r.score, r.score_low, r.score_high, r.rank, r.band, r.alert, r.determinable, r.undetermined_reason,
                     p.reasons,
                     case
-                        when not r.known then p.rule_hits
+                        when r.known_since is null then p.rule_hits
                         when p.rule_hits = '[]' then '[' || $known || ']'
                         else left(p.rule_hits, length(p.rule_hits) - 1) || ',' || $known || ']'
                     end as rule_hits,
                     $score_version, $model_name, $model_version, $mlflow_run_id, $run_id,
-                    $feature_hash, $criteria_hash, $code_version
+                    $feature_hash, $criteria_hash, $code_version, r.list, r.known_since
                 from _piece as p
                 inner join ranked_score as r on p.child_id = r.child_id
                 """,
@@ -397,38 +420,58 @@ def _worded(
             yield ready
 
 
-def _unseen(cohort: Cohort, theme: Theme) -> npt.NDArray[np.bool_]:
-    return np.asarray(cohort.values["days_since_seen"] > theme.determinable.stale_days, dtype=bool)
+def _alarmed(cohort: Cohort, theme: Theme) -> npt.NDArray[np.bool_]:
+    """Whom somebody should have seen and nobody has, for long or ever: the one meaning of `not_seen`."""
+    seen = cohort.values["days_since_seen"]
+    nobody_could = cohort.statuses["days_since_seen"] == 1 + STATUSES.index("not_held")
+    return np.asarray(~nobody_could & (np.isnan(seen) | (seen > theme.determinable.stale_days)), dtype=bool)
 
 
 def _raise_not_seen(con: duckdb.DuckDBPyConnection, code: str, theme: Theme, as_of: dt.date, cohort: Cohort) -> int:
-    """An alarm of its own for children whom no source has seen for long, or ever: it is not part of the score's alert.
+    """Children whom nobody has seen, a list of its own beside the ranking; how many of them raise the alarm.
 
-    ``marts.not_seen_alarm``: one row per child, theme and date, for the list that people work through beside the ranking.
+    ``marts.unseen``: one row per child, theme and date. ``kind``: `never` (sources that see children of this age are held,
+    and none has ever seen this one), `long` (last seen more than `stale_days` ago), `no_source` (none that is held could
+    have seen the child: a statement about the data, never an alarm).
     """
     seen = cohort.values["days_since_seen"]
-    chosen = np.flatnonzero(_unseen(cohort, theme) | np.isnan(seen))
+    nobody = cohort.statuses["days_since_seen"] == 1 + STATUSES.index("not_held")
+    kinds = np.select([nobody, ~_alarmed(cohort, theme)], ["no_source", ""], default="never")
+    kinds[(kinds == "never") & ~np.isnan(seen)] = "long"
+    chosen = np.flatnonzero(kinds != "")
     con.register(
         "_unseen",
         pa.table(
             {
                 "child_id": pa.array(cohort.child_ids[chosen], type=pa.string()),
+                "kind": pa.array(kinds[chosen].tolist(), type=pa.string()),
                 "days_since_seen": pa.array(seen[chosen], type=pa.float64(), from_pandas=True),
             }
         ),
     )
     try:
         con.execute(
-            "insert into marts.not_seen_alarm select $code, child_id, $theme, $as_of::date, days_since_seen, "
-            "case when days_since_seen is null then '一度も確認の記録がありません' else "
-            "'最後の確認から' || format('{:.0f}', days_since_seen) || '日たっています' end, "
-            "case when days_since_seen is null then 'No source has ever seen this child' else "
-            "'Last seen ' || format('{:.0f}', days_since_seen) || ' days ago' end from _unseen order by child_id",
+            """
+            insert into marts.unseen
+            select
+                $code, child_id, $theme, $as_of::date, kind, kind <> 'no_source', days_since_seen,
+                case kind
+                    when 'never' then '姿を確認した記録が一度もありません'
+                    when 'long' then '最終確認日から' || format('{:,.0f}', days_since_seen) || '日経過しています'
+                    else 'この年齢、または出生・転入からの期間では、保有する情報から姿を確認できません（異常の知らせではありません）'
+                end,
+                case kind
+                    when 'never' then 'No source has ever seen this child'
+                    when 'long' then 'Last seen ' || format('{:,.0f}', days_since_seen) || ' days ago'
+                    else 'No source held sees children of this age, or so soon after birth or moving in (this is no alarm)'
+                end
+            from _unseen order by child_id
+            """,
             {"code": code, "theme": theme.key, "as_of": as_of},
         )
     finally:
         con.unregister("_unseen")
-    return len(chosen)
+    return int((kinds[chosen] != "no_source").sum())
 
 
 def population_condition(theme: Theme) -> str:
@@ -491,14 +534,17 @@ def evaluate(cohort: Cohort, theme: Theme, model: AdditiveModel, features: dict[
     contributions, variance = model.contributions(cohort.values)
     logits = np.clip(sum_terms(contributions, model.base), -15.0, 15.0)
     spread = INTERVAL_Z * np.sqrt(sum_terms(variance, model.extra_std**2))
-    reason = _undetermined(cohort, theme, model)
+    reason = _undetermined(cohort, theme, model, features)
     always = np.zeros(len(cohort.child_ids), dtype=bool)
     for criterion in theme.criteria:
         if criterion.always_alert:
             always |= np.asarray(holds(criterion.op, cohort.values[criterion.feature], criterion.value), dtype=bool)
+    foremost, key = _foremost(cohort, theme)
     arrow = pa.table(
         {
             "child_id": pa.array(cohort.child_ids, type=pa.string()),
+            "foremost": pa.array(foremost),
+            "foremost_key": key,
             "score": pa.array(sigmoid(logits)),
             "score_low": pa.array(sigmoid(logits - spread)),
             "score_high": pa.array(sigmoid(logits + spread)),
@@ -510,7 +556,27 @@ def evaluate(cohort: Cohort, theme: Theme, model: AdditiveModel, features: dict[
     return Evaluated(arrow, contributions, logits)
 
 
-def _undetermined(cohort: Cohort, theme: Theme, model: AdditiveModel) -> npt.NDArray[np.object_]:
+def _foremost(cohort: Cohort, theme: Theme) -> tuple[npt.NDArray[np.bool_], pa.Array]:
+    """(whose sign comes before any score; by what they are ordered: a list of numbers, the largest first, or null)."""
+    rows = len(cohort.child_ids)
+    if theme.foremost is None:
+        return np.zeros(rows, dtype=bool), pa.nulls(rows, pa.list_(pa.float64()))
+    first = np.asarray(np.nan_to_num(cohort.values[theme.foremost.sign], nan=0.0) >= 1, dtype=bool)
+    keys = np.column_stack(
+        [
+            # unknown counts as nothing known, behind everything known
+            np.nan_to_num(cohort.values[name.lstrip("-")] * (-1.0 if name.startswith("-") else 1.0), nan=-1e9)
+            for name in theme.foremost.by
+        ]
+    )
+    values = pa.array(keys.ravel(), type=pa.float64())
+    lists = pa.FixedSizeListArray.from_arrays(values, keys.shape[1]).cast(pa.list_(pa.float64()))
+    return first, pc.if_else(pa.array(first), lists, pa.nulls(rows, pa.list_(pa.float64())))
+
+
+def _undetermined(
+    cohort: Cohort, theme: Theme, model: AdditiveModel, features: Mapping[str, Feature]
+) -> npt.NDArray[np.object_]:
     """Why no judgement is possible, per child, or None.
 
     An input that does not apply to the child (非該当) is not missing: a four-year-old has no school attendance.
@@ -535,12 +601,49 @@ def _undetermined(cohort: Cohort, theme: Theme, model: AdditiveModel) -> npt.NDA
             unlike += (value < low - margin) | (value > high + margin)
             there += present
     coverage = np.divide(weight_there, weight_all, out=np.zeros(rows), where=weight_all > 0)
+    sources, criteria = availability(cohort, theme, features)
     share_unlike = np.divide(unlike, there, out=np.zeros(rows), where=there > 0)
     reason[share_unlike > theme.determinable.max_unlike_training] = "unlike_training"
-    seen = cohort.values["days_since_seen"]
-    reason[np.nan_to_num(seen, nan=0.0) > theme.determinable.stale_days] = "not_seen_recently"
-    reason[coverage < theme.determinable.min_coverage] = "too_few_inputs"
+    reason[_alarmed(cohort, theme)] = "not_seen_recently"
+    limits = theme.determinable
+    reason[
+        (coverage < limits.min_coverage)
+        | (criteria < limits.min_coverage)
+        # most sources absent, and what the criteria ask about not made up for by the rest
+        | ((sources < limits.min_sources) & (criteria < limits.min_criteria))
+    ] = "too_few_inputs"
     return reason
+
+
+def availability(cohort: Cohort, theme: Theme, features: Mapping[str, Feature]) -> tuple[Floats, Floats]:
+    """Of what applies to each child, what is there: (share of the sources held, share of the criteria's weight).
+
+    The register is not counted: that a child lives here says nothing of how they fare. What does not apply (非該当) is not
+    missing. What the municipality does not hold at all lacks for every child alike: it counts in the criteria's weight
+    (what the theme asks about), not in the share of the sources (what is known of one child and not of another).
+    """
+    rows = len(cohort.child_ids)
+    not_held = 1 + STATUSES.index("not_held")
+    there: dict[str, npt.NDArray[np.bool_]] = {}
+    applies: dict[str, npt.NDArray[np.bool_]] = {}
+    for name in theme.features:
+        group = features[name].group
+        if group.startswith("resident."):
+            continue
+        status = cohort.statuses[name]
+        there[group] = there.get(group, np.zeros(rows, dtype=bool)) | (status == 1)
+        applies[group] = applies.get(group, np.zeros(rows, dtype=bool)) | ((status != 3) & (status != not_held))
+    counted = sum((column.astype(float) for column in applies.values()), np.zeros(rows))
+    present = sum((there[group] & applies[group] for group in applies), np.zeros(rows))
+    weight_all, weight_there = np.zeros(rows), np.zeros(rows)
+    for criterion in theme.criteria:
+        status = cohort.statuses[criterion.feature]
+        weight_all += abs(criterion.weight) * (status != 3)
+        weight_there += abs(criterion.weight) * (status == 1)
+    return (
+        np.divide(present, counted, out=np.ones(rows), where=counted > 0),
+        np.divide(weight_there, weight_all, out=np.ones(rows), where=weight_all > 0),
+    )
 
 
 def render(
@@ -562,10 +665,19 @@ def render(
         return pa.array([], pa.string()), pa.array([], pa.string())
     slots = min(REASONS_SHOWN, n_terms)
     contributions = _by_feature(table.contributions, model)
-    order = _largest(np.abs(contributions), slots)
-    shown = np.round(np.take_along_axis(contributions, order, axis=1), 6)
+    # what is absent is no sign of anything: its contributions are one entry, however many inputs one source has
+    missing = _missing(cohort, model)
+    absence = np.round(np.where(missing, contributions, 0.0).sum(axis=1), 6)
+    speaking = np.where(missing, 0.0, contributions)
+    order = _largest(np.abs(speaking), slots)
+    shown = np.round(np.take_along_axis(speaking, order, axis=1), 6)
     base = float(np.round(model.base, 6))
-    remainder = table.logit - base - shown.sum(axis=1)
+    remainder = table.logit - base - shown.sum(axis=1) - absence
+    rest = speaking.copy()
+    np.put_along_axis(rest, order, 0.0, axis=1)
+    grouped, remainder = _grouped(
+        rest, remainder, np.maximum(np.abs(shown).max(axis=1), np.abs(absence)), model, features
+    )
     texts, entry_of = _entries(con, cohort, model, features, order, shown)
     patterns, pattern_of = _absence_patterns(cohort, theme, features)
     always = _text(
@@ -574,16 +686,18 @@ def render(
             "value": None,
             "status": "present",
             "contribution": base,
-            "sentence_ja": "すべての子どもに共通の出発点",
+            "sentence_ja": "基準点（全員共通）",
             "sentence_en": "Where every child starts",
         }
     )
     reasons = pc.binary_join_element_wise(
         "[",
         *(texts.take(pa.array(entry_of[:, slot])) for slot in range(slots)),
+        grouped,
+        _sum_entry("absence", "使えなかった情報の影響の合計", "All inputs that were not available together", absence),
         always + ',{"item":"remainder","value":null,"status":"present","contribution":',
         pa.array(remainder).cast(pa.string()),
-        ',"sentence_ja":"その他の情報の合計","sentence_en":"All other inputs together"},',
+        ',"sentence_ja":"上記以外の項目の合計","sentence_en":"All inputs not named above together"},',
         pa.array([_text(entry) for entry in entries()]).take(pa.array(certainty(model, table.logit))),
         ",",
         pa.array(patterns).take(pa.array(pattern_of)),
@@ -591,6 +705,73 @@ def render(
         "",
     )
     return reasons, _rule_hits(cohort, theme)
+
+
+def _missing(cohort: Cohort, model: AdditiveModel) -> npt.NDArray[np.bool_]:
+    """(rows, terms): whether an input of the term is absent."""
+    return np.column_stack(
+        [np.any([cohort.statuses[name] != 1 for name in term.features], axis=0) for term in model.terms]
+    )
+
+
+def _sum_entry(item: str, ja: str, en: str, amount: Floats) -> pa.Array:
+    """Per row the JSON of a sum that no single input stands for, with a comma behind it; nothing where it is zero."""
+    head = _text({"item": item, "value": None, "status": "present"})[:-1] + ',"contribution":'
+    tail = _text({"sentence_ja": ja, "sentence_en": en}).replace("{", ",", 1) + ","
+    text = pc.binary_join_element_wise(head, pa.array(amount).cast(pa.string()), tail, "")
+    return pc.if_else(pa.array(np.abs(amount) >= 5e-7), text, "")
+
+
+def _grouped(
+    rest: Floats, remainder: Floats, largest: Floats, model: AdditiveModel, features: Mapping[str, Feature]
+) -> tuple[pa.Array, Floats]:
+    """(JSON of sums by source, what is then left). Where the inputs not shown weigh more together than the largest reason
+    shown, their sums by source are told, the largest first, until what is left does not: "others" hide nothing large.
+
+    ``rest`` is (rows, terms) without what is shown, ``largest`` the size of the largest entry shown.
+    """
+    rows = len(remainder)
+    left = remainder.copy()
+    wanting = np.flatnonzero(np.abs(left) > largest + 1e-9)
+    if not len(wanting):
+        return pa.array([""] * rows, pa.string()), left
+    groups = sorted({features[term.features[0]].group for term in model.terms})
+    member = np.array([groups.index(features[term.features[0]].group) for term in model.terms])
+    sums = np.column_stack([rest[wanting][:, member == n].sum(axis=1) for n in range(len(groups))]).round(6)
+    places = np.argsort(-np.abs(sums), axis=1, kind="stable")
+    heads = [
+        _text({"item": "group", "group": group, "value": None, "status": "present"})[:-1] + ',"contribution":'
+        for group in groups
+    ]
+    tails = [
+        _text(
+            {
+                "sentence_ja": f"{_group_ja(group)}のほかの項目の合計",
+                "sentence_en": f"All other inputs of {group} together",
+            }
+        ).replace("{", ",", 1)
+        + ","
+        for group in groups
+    ]
+    open_, size = left[wanting], largest[wanting].astype(float)
+    columns: list[Any] = [pa.array([""] * len(wanting))]
+    for slot in range(len(groups)):
+        amount = np.take_along_axis(sums, places[:, slot : slot + 1], axis=1)[:, 0]
+        told = (np.abs(open_) > size + 1e-9) & (amount != 0.0)
+        if not told.any():
+            break
+        group = pa.array(places[:, slot])
+        text = pc.binary_join_element_wise(
+            pa.array(heads).take(group), pa.array(amount).cast(pa.string()), pa.array(tails).take(group), ""
+        )
+        columns.append(pc.if_else(pa.array(told), text, ""))
+        open_ = open_ - amount * told
+        size = np.where(told, np.maximum(size, np.abs(amount)), size)
+    left[wanting] = open_
+    texts = pa.concat_arrays([pa.array([""]), pc.binary_join_element_wise(*columns, "").cast(pa.string())])
+    of_row = np.zeros(rows, dtype=np.int64)
+    of_row[wanting] = np.arange(1, len(wanting) + 1)
+    return texts.take(pa.array(of_row)), left
 
 
 def _by_feature(contributions: Floats, model: AdditiveModel) -> Floats:
@@ -725,6 +906,7 @@ def _rule_hits(cohort: Cohort, theme: Theme) -> pa.Array:
     rules = [
         {
             "key": criterion.key,
+            "feature": criterion.feature,
             "weight": criterion.weight,
             "sentence_ja": criterion.sentence_ja,
             "sentence_en": criterion.sentence_en,
@@ -736,15 +918,15 @@ def _rule_hits(cohort: Cohort, theme: Theme) -> pa.Array:
         {
             "key": "not_seen",
             "weight": 0.0,
-            "sentence_ja": f"{theme.determinable.stale_days}日を超えて、どの資料にも確認の記録がありません",
-            "sentence_en": f"No source has seen this child for more than {theme.determinable.stale_days} days",
+            "sentence_ja": f"{theme.determinable.stale_days}日を超えて（または一度も）、姿を確認した記録がありません",
+            "sentence_en": f"No source has seen this child for more than {theme.determinable.stale_days} days, or ever",
             "evidence": "三重県の事例（1年間目視なし）",
         }
     )
     hits = np.column_stack(
         [
             *(np.asarray(holds(c.op, cohort.values[c.feature], c.value), dtype=bool) for c in theme.criteria),
-            _unseen(cohort, theme),
+            _alarmed(cohort, theme),
         ]
     )
     _, chosen, which = np.unique(np.packbits(hits, axis=1), axis=0, return_index=True, return_inverse=True)
@@ -845,9 +1027,12 @@ def _absence_patterns(
     for row in distinct:
         absent = {group: STATUSES[code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code > 1}
         partly = {group: STATUSES[-code - 1] for group, code in zip(groups, row.tolist(), strict=True) if code < 0}
-        ja = [f"{_group_ja(group)}（{_ABSENT_JA[kind]}）" for group, kind in absent.items()]
+        # what does not apply to a child is not missing: it is kept in `absent`, and not told as something that lacks
+        lacking = {group: kind for group, kind in absent.items() if kind != "not_applicable"}
+        asked = [group for group in groups if not group.startswith("resident.")]
+        ja = [f"{_group_ja(group)}（{_ABSENT_JA[kind]}）" for group, kind in lacking.items()]
         ja += [f"{_group_ja(group)}の一部（{_ABSENT_JA[kind]}）" for group, kind in partly.items()]
-        en = [f"{group} ({_ABSENT_EN[kind]})" for group, kind in absent.items()]
+        en = [f"{group} ({_ABSENT_EN[kind]})" for group, kind in lacking.items()]
         en += [f"part of {group} ({_ABSENT_EN[kind]})" for group, kind in partly.items()]
         texts.append(
             _text(
@@ -857,6 +1042,8 @@ def _absence_patterns(
                     "status": "present",
                     "contribution": 0.0,
                     "absent": absent,
+                    "lacking": sum(group in lacking for group in asked),
+                    "applicable": sum(absent.get(group) != "not_applicable" for group in asked),
                     **({"partly": partly} if partly else {}),
                     "sentence_ja": f"使えなかった情報：{'、'.join(ja)}" if ja else "使えなかった情報はありません",
                     "sentence_en": f"Not available: {', '.join(en)}" if en else "Every source was available",
@@ -864,6 +1051,17 @@ def _absence_patterns(
             )
         )
     return texts, inverse.reshape(-1).astype(np.int64)
+
+
+def absence_words(absent: Mapping[str, str], language: str) -> str:
+    """Sources and how each is absent, in one line: 出欠（未連携）、登園（欠損）. Of what is not held the source alone."""
+    kinds = _ABSENT_JA if language == "ja" else _ABSENT_EN
+    told = [
+        (_group_ja(group) if language == "ja" else group)
+        + ("" if kind == "not_held" else f"（{kinds[kind]}）" if language == "ja" else f" ({kinds[kind]})")
+        for group, kind in absent.items()
+    ]
+    return ("、" if language == "ja" else ", ").join(told)
 
 
 def absent_for_all(cohort: Cohort, theme: Theme, features: Mapping[str, Feature]) -> list[str]:
@@ -888,8 +1086,9 @@ def _group_ja(group: str) -> str:
 
 def _known_children(con: duckdb.DuckDBPyConnection, theme: Theme, as_of: dt.date) -> pa.Table:
     return con.execute(
-        "select distinct child_id from marts.mart_outcome where theme = $theme and outcome_date <= $as_of "
-        f"and outcome_date > $as_of::date - interval {theme.outcome.known_months} month",
+        "select child_id, max(outcome_date) as known_since from marts.mart_outcome where theme = $theme "
+        f"and outcome_date <= $as_of and outcome_date > $as_of::date - interval {theme.outcome.known_months} month "
+        "group by child_id",
         {"theme": theme.key, "as_of": as_of},
     ).to_arrow_table()
 

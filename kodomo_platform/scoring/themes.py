@@ -73,6 +73,10 @@ class Outcome(_Frozen):
     label_ja: str
     label_en: str
     known_months: int = Field(ge=0, description="With the outcome within these months a child is already known.")
+    known: Literal["apart", "ranked"] = Field(
+        default="apart",
+        description="Whether the known have a list of their own (rank, capacity and alert go to the others) or are ranked.",
+    )
 
 
 class Prevalence(_Frozen):
@@ -103,8 +107,26 @@ class Determinable(_Frozen):
     """When the platform says that it cannot judge (判定不能)."""
 
     min_coverage: float = Field(ge=0, le=1, description="Share of the model's weight whose inputs are there.")
+    min_sources: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the sources that apply to the child of which something is there."
+    )
+    min_criteria: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="With fewer sources than that: share of the criteria's weight that is there.",
+    )
     stale_days: int = Field(ge=1, description="Not seen for longer than this.")
     max_unlike_training: float = Field(ge=0, le=1, description="Share of inputs outside the range trained on.")
+
+
+class Foremost(_Frozen):
+    """Children whom a sign puts before any score: `sign` present, ordered by `by` (the first key first), then by score."""
+
+    sign: str = Field(description="Feature; at least 1 puts the child first.")
+    by: list[str] = Field(description="Features in order; `-` before the name: the smaller first.")
+    label_ja: str
+    label_en: str
 
 
 class Criterion(_Frozen):
@@ -138,6 +160,7 @@ class Theme(_Frozen):
     floor: Floor
     bands: Bands
     determinable: Determinable
+    foremost: Foremost | None = None
     features: list[str] = Field(min_length=1)
     criteria: list[Criterion] = Field(min_length=1)
 
@@ -207,6 +230,10 @@ def _theme_faults(theme: Theme, located: LocatedYaml, features: dict[str, Featur
         if criterion.key in seen:
             faults.append(located.fault(("criteria", n, "key"), f"criterion {criterion.key} stands twice"))
         seen.add(criterion.key)
+    if theme.foremost is not None:
+        for name in (theme.foremost.sign, *theme.foremost.by):
+            if name.lstrip("-") not in allowed:
+                faults.append(located.fault(("foremost",), f"foremost uses {name}, which `features` lacks"))
     if theme.population.age_min > theme.population.age_max:
         faults.append(located.fault(("population",), "age_min is above age_max"))
     if theme.bands.high <= theme.bands.middle:

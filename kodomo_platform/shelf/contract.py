@@ -147,11 +147,41 @@ RISK_SCORES = Table(
         "child_id varchar, theme varchar, as_of_date date, score double, score_low double, score_high double,"
         "rank bigint, band varchar, alert boolean, determinable boolean, undetermined_reason varchar, reasons varchar,"
         "rule_hits varchar, score_version varchar, model_name varchar, model_version varchar, mlflow_run_id varchar,"
-        "dagster_run_id~ varchar, feature_hash varchar, criteria_hash varchar, code_version varchar"
+        "dagster_run_id~ varchar, feature_hash varchar, criteria_hash varchar, code_version varchar,"
+        "list varchar, known_since date"
     ),
     key=("theme", "child_id", "as_of_date"),
     dated=True,
-    note="one row per child and theme; reasons and rule_hits are JSON texts",
+    note="one row per child and theme; reasons and rule_hits are JSON texts. list: 'first' (a sign before any score), "
+    "'ranked' (not yet known: rank, capacity and alert are theirs), 'known' (already known, since known_since)",
+)
+
+UNSEEN = Table(
+    name="unseen",
+    origin="marts.unseen",
+    zone=Zone.PSEUDONYMOUS,
+    columns=_columns(
+        "child_id varchar, theme varchar, as_of_date date, kind varchar, alarm boolean, days_since_seen double,"
+        "sentence_ja varchar, sentence_en varchar"
+    ),
+    key=("theme", "child_id", "as_of_date"),
+    dated=True,
+    since="2.0",
+    note="children whom nobody has seen for long ('long') or ever ('never'): an alarm; or nobody could ('no_source'): none",
+)
+
+FLAGS = Table(
+    name="flags",
+    origin="marts.mart_flag",
+    zone=Zone.IDENTITY,
+    columns=_columns(
+        "child_id varchar, flagged_on date, flag varchar, severity varchar, department varchar, source_record_id varchar,"
+        "source_file_sha256 varchar, source_row_number bigint, extract_date date"
+    ),
+    key=("child_id", "flagged_on", "flag", "source_record_id"),
+    log=True,
+    since="2.0",
+    note="what hospitals noticed of each child, flag by flag",
 )
 
 QUALITY_RESULTS = Table(
@@ -229,6 +259,8 @@ TABLES: tuple[Table, ...] = (
     QUARANTINE,
     WITHHELD,
     RISK_SCORES,
+    UNSEEN,
+    FLAGS,
     CHILD_REGISTER,
     PROTECTED_ADDRESSES,
     CHILD_FEATURES,

@@ -224,7 +224,20 @@ def test_a_hospital_flag_is_shown_at_once_and_a_score_only_orders(con: duckdb.Du
     ).fetchall()
     assert len(flagged) == 12
     assert all(alert for _, alert, _ in flagged)  # beyond the capacity of three too
-    assert [rank for *_, rank in flagged] == sorted({rank for *_, rank in flagged})
+    # before everybody else, whatever the score, and in the order of severity and day
+    assert [rank for *_, rank in flagged] == list(range(1, 13))
+    con.execute(
+        "update marts.mart_child_features set hospital_flag_severity_12m = case child_id when 'c000007' then 3 "
+        "when 'c000004' then 2 when 'c000002' then 2 else 1 end, hospital_flag_days_since = "
+        "case child_id when 'c000004' then 5 when 'c000002' then 40 else 100 end, "
+        "hospital_flag_days_since__status = 'present' where child_id < 'c000012'"
+    )
+    # what is known already does not hide a flag
+    con.execute("insert into marts.mart_outcome values ('c000007', 'hospital_flag', ?, 'medical.flag')", [AS_OF])
+    score(con, town("hospital_flag", capacity=3), AS_OF, "run-1", "abc")
+    order = con.execute("select child_id, list from marts.risk_scores order by rank limit 12").fetchall()
+    assert [child for child, _ in order[:3]] == ["c000007", "c000004", "c000002"]
+    assert {name for _, name in order} == {"first"}
 
 
 def test_a_whole_source_absent_this_month_is_said_for_all_and_for_each(con: duckdb.DuckDBPyConnection) -> None:
@@ -267,7 +280,11 @@ def test_alerts_stay_within_capacity(con: duckdb.DuckDBPyConnection) -> None:
 def published(con: duckdb.DuckDBPyConnection, home: Path, date: str) -> None:
     folder = home / "published" / "112241" / date / "v0001-000000000000"
     folder.mkdir(parents=True)
-    for name, table in (("risk_scores", "risk_scores"), ("child_features", "mart_child_features")):
+    for name, table in (
+        ("risk_scores", "risk_scores"),
+        ("child_features", "mart_child_features"),
+        ("unseen", "unseen"),
+    ):
         con.execute(f"copy (select * from marts.{table}) to '{folder / name}.parquet' (format parquet)")
 
 
@@ -313,9 +330,11 @@ def test_reasons_say_what_changed_since_the_last_score(
     moved = compare(f"{version}@2026-07-01", f"{version}@2026-10-01", municipality="112241")
     assert moved.inputs_changed == 1
     assert moved.moved - moved.inputs_changed == sum(m.child_id != "c000003" for m in moved.moves)
-    assert "c000003" in {move.child_id for move in moved.moves[:3]}  # beside two who swap an alert at most
+    # behind those alone who come onto the list or leave it: the alerts look at all children, and at who is known by then
+    swapped = moved.alerts_new + moved.alerts_gone
+    assert "c000003" in {move.child_id for move in moved.moves[: swapped + 1]}
     moved.moves.sort(key=lambda move: move.child_id != "c000003")
-    # the others keep their score; two may swap an alert, which looks at the whole list
+    # the others keep their score; an alert looks at the whole list
     assert all(move.score_before == move.score_after for move in moved.moves[1:])
     assert moved.causes == ["データ: 2026-07-01 → 2026-10-01"]
     assert moved.moves[0].why[0] == "データ"
@@ -327,22 +346,97 @@ def test_reasons_say_what_changed_since_the_last_score(
     assert compare(f"{version}@2026-07-01", f"{version}@2026-10-01", explained=0).moves[0].why == ()
 
 
-def test_a_child_not_seen_for_long_raises_its_own_alarm(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("update marts.mart_child_features set days_since_seen = 900 where child_id = 'c000005'")
-    con.execute(
-        "update marts.mart_child_features set days_since_seen = null, days_since_seen__status = 'blank' "
-        "where child_id = 'c000006'"
-    )
+def test_the_unseen_are_a_list_of_their_own(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("update marts.mart_child_features set days_since_seen = 1900 where child_id = 'c000005'")
+    for child, status in (("c000006", "blank"), ("c000007", "not_held")):
+        con.execute(
+            "update marts.mart_child_features set days_since_seen = null, days_since_seen__status = ? where child_id = ?",
+            [status, child],
+        )
     report = score(con, town("abuse"), AS_OF, "run-1", "abc")
-    alarms = dict(con.execute("select child_id, sentence_ja from marts.not_seen_alarm").fetchall())
-    assert alarms["c000005"] == "最後の確認から900日たっています"
-    assert alarms["c000006"] == "一度も確認の記録がありません"
-    assert report.themes[0].not_seen == len(alarms)
+    unseen = {
+        row[0]: row[1:] for row in con.execute("select child_id, kind, alarm, sentence_ja from marts.unseen").fetchall()
+    }
+    assert unseen["c000005"] == ("long", True, "最終確認日から1,900日経過しています")
+    assert unseen["c000006"] == ("never", True, "姿を確認した記録が一度もありません")
+    # whom no source held could see: said, and never an alarm
+    assert unseen["c000007"][:2] == ("no_source", False)
+    assert "異常の知らせではありません" in unseen["c000007"][2]
+    # one meaning of the key: who has the rule is who raises the alarm, and nobody of them is judged
+    alarmed = {child for child, row in unseen.items() if row[1]}
+    assert report.themes[0].not_seen == len(alarmed)
+    rows = con.execute(
+        "select child_id, rule_hits, undetermined_reason from marts.risk_scores where theme = 'abuse'"
+    ).fetchall()
+    assert {child for child, hits, _ in rows if "not_seen" in {hit["key"] for hit in json.loads(hits)}} == alarmed
+    assert {why for child, _, why in rows if child in alarmed} <= {"not_seen_recently", "too_few_inputs"}
+    assert all("not_seen" not in {c.key for c in theme.criteria} for theme in load_themes().values())
+
+
+def test_rank_capacity_and_alert_go_to_children_not_yet_known(con: duckdb.DuckDBPyConnection) -> None:
+    score(con, town("school_refusal", capacity=15), AS_OF, "run-1", "abc")
+    before = con.execute(
+        "select child_id from marts.risk_scores where list = 'ranked' order by rank limit 8"
+    ).fetchall()
+    known = [row[0] for row in before]
+    con.executemany(
+        "insert into marts.mart_outcome values (?, 'school_refusal', ?, 'education.attendance')",
+        [[child, AS_OF - dt.timedelta(days=20)] for child in known],
+    )
+    score(con, town("school_refusal", capacity=15), AS_OF, "run-1", "abc")
+    rows = con.execute(
+        "select child_id, list, rank, alert, band, known_since, rule_hits from marts.risk_scores order by rank"
+    ).fetchall()
+    assert [row[2] for row in rows] == list(range(1, len(rows) + 1))
+    on_known = [row for row in rows if row[1] == "known"]
+    assert set(known) <= {row[0] for row in on_known}
+    assert not any(row[3] for row in on_known)
+    assert min(row[2] for row in on_known) > max(row[2] for row in rows if row[1] == "ranked")
+    assert all(row[5] is not None for row in on_known)
+    assert all("already_known" in row[6] for row in on_known)
+    alerts = [row for row in rows if row[3]]
+    assert 0 < len(alerts) <= 15
+    # the alert's line is the band's: what is called low raises none
+    assert {row[4] for row in alerts} <= {"middle", "high"}
+
+
+def test_others_never_hide_more_than_the_largest_reason_shown(con: duckdb.DuckDBPyConnection) -> None:
+    score(con, town("abuse", "high_risk"), AS_OF, "run-1", "abc")
+    grouped = 0
+    for value, reasons in con.execute("select score, reasons from marts.risk_scores").fetchall():
+        entries = [
+            e for e in json.loads(reasons) if "contribution" in e and e["item"] not in ("absent_inputs", "certainty")
+        ]
+        others = next(e["contribution"] for e in entries if e["item"] == "remainder")
+        sizes = [abs(e["contribution"]) for e in entries if e["item"] not in ("remainder", "base")]
+        largest = max(sizes, default=0.0)
+        assert abs(others) <= largest + 1e-6
+        assert sum(e["contribution"] for e in entries) == pytest.approx(math.log(value / (1 - value)), abs=1e-4)
+        # an absence is no reason, and is told once
+        assert all(e["status"] == "present" for e in entries)
+        assert sum(e["item"] == "absence" for e in entries) <= 1
+        grouped += any(e["item"] == "group" for e in entries)
+    assert grouped
+
+
+def test_with_most_sources_absent_nobody_is_judged(con: duckdb.DuckDBPyConnection) -> None:
+    theme, features = load_themes()["abuse"], load_features()
+    kept = {"welfare.consultation", "education.attendance"}
+    for name in theme.features:
+        group = features[name].group
+        if not group.startswith("resident.") and group not in kept:
+            con.execute(
+                f"update marts.mart_child_features set {name} = null, {name}__status = 'not_linked' "
+                "where child_id = 'c000011'"
+            )
+    score(con, town("abuse"), AS_OF, "run-1", "abc")
     row = con.execute(
-        "select band, undetermined_reason, rule_hits from marts.risk_scores where child_id = 'c000005'"
+        "select determinable, undetermined_reason, reasons from marts.risk_scores where child_id = 'c000011'"
     ).fetchone()
-    assert row[:2] == ("undetermined", "not_seen_recently")
-    assert "not_seen" in {hit["key"] for hit in json.loads(row[2])}
+    assert row[:2] == (False, "too_few_inputs")
+    absent = next(e for e in json.loads(row[2]) if e["item"] == "absent_inputs")
+    assert absent["lacking"] == absent["applicable"] - 2
+    assert "未連携" in absent["sentence_ja"]
 
 
 def test_outcomes_come_back_per_theme_and_date(con: duckdb.DuckDBPyConnection, home: Path) -> None:
@@ -437,14 +531,21 @@ def test_the_published_list_is_shown_as_the_town_decided(con: duckdb.DuckDBPyCon
     text = run(main_app, asked).output
     assert "承認されたモデルがないため" in text
     assert "データ上の兆候なし" not in text.split("人を表示")[0] or "安全の意味ではありません" in text
-    assert "c000005  270日を超えて" in text
-    children = con.execute("select count(*) from marts.risk_scores where determinable").fetchone()[0]
-    listed = json.loads(run(main_app, [*asked, "--json", "--mode", "alert"]).output)
+    assert (
+        text.index("最終確認日から900日経過しています")
+        < text.index("判定不能")
+        < text.index("まだ把握していないこども")
+    )
+    children = con.execute("select count(*) from marts.risk_scores where determinable and list = 'ranked'").fetchone()[
+        0
+    ]
+    listed = json.loads(run(main_app, [*asked, "--json", "--mode", "alert"]).output)["children"]
     assert {view["mark"] for view in listed} <= {"アラート", "", "判定不能"}
     assert len(listed) == con.execute("select count(*) from marts.risk_scores").fetchone()[0]
     assert f"{children}人中20人を表示" in text
     everyone = run(main_app, [*asked, "--mode", "ox", "--lang", "en", "--limit", "500"]).output
-    assert everyone.count("×") + everyone.count("○") == children
+    judged = con.execute("select count(*) from marts.risk_scores where determinable").fetchone()[0]
+    assert everyone.count("×") + everyone.count("○") == judged
     assert "this does not mean" in everyone
 
 

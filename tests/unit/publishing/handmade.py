@@ -96,8 +96,15 @@ def fill(con: duckdb.DuckDBPyConnection, *, run_id: str = RUN, as_of: date = AS_
           b as band, b = 'high' as alert, true as determinable, null::varchar as undetermined_reason,
           '{reasons()}'::json as reasons, '[]'::json as rule_hits, 'sv1' as score_version,
           'school_refusal_ebm' as model_name, '3' as model_version, 'mlrun-9' as mlflow_run_id,
-          '{run_id}' as dagster_run_id, 'fh' as feature_hash, 'ch' as criteria_hash, 'abc123' as code_version
+          '{run_id}' as dagster_run_id, 'fh' as feature_hash, 'ch' as criteria_hash, 'abc123' as code_version,
+          'ranked' as list, null::date as known_since
           from (values ('C-1', 0.7, 1, 'high'), ('C-2', 0.2, 2, 'low'), ('C-3', 0.1, 3, 'low')) as t(c, s, r, b);
+        create or replace table marts.unseen as select 'C-3' as child_id, 'school_refusal' as theme, {day} as as_of_date,
+          'never' as kind, true as alarm, null::double as days_since_seen, '姿を確認した記録が一度もありません' as sentence_ja,
+          'No source has ever seen this child' as sentence_en;
+        create or replace table marts.mart_flag as select 'C-2' as child_id, date '2026-09-28' as flagged_on,
+          'neglect_sign' as flag, 'high' as severity, '小児科' as department, 'P-1' as source_record_id,
+          '{FILE}' as source_file_sha256, 9::bigint as source_row_number, {day} as extract_date;
         create or replace table marts.mart_withheld as select 'C-9' as child_id, 'withdrawn' as state,
           date '2026-09-20' as since;
         create or replace table quality.quarantine as select {day} as as_of_date, 'education.fees' as source,

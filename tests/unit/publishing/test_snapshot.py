@@ -48,7 +48,7 @@ def test_the_contract_is_kept(con: duckdb.DuckDBPyConnection, home: Path) -> Non
     assert columns("risk_scores") == [
         "child_id", "theme", "as_of_date", "score", "score_low", "score_high", "rank", "band", "alert", "determinable",
         "undetermined_reason", "reasons", "rule_hits", "score_version", "model_name", "model_version", "mlflow_run_id",
-        "dagster_run_id", "feature_hash", "criteria_hash", "code_version",
+        "dagster_run_id", "feature_hash", "criteria_hash", "code_version", "list", "known_since",
     ]  # fmt: skip
     assert {"table", "item", "kind", "severity", "evaluated", "unexpected", "percent", "threshold", "passed"} <= set(
         columns("quality_results")
@@ -57,7 +57,7 @@ def test_the_contract_is_kept(con: duckdb.DuckDBPyConnection, home: Path) -> Non
     # persons without a child id are not published
     assert snapshot.row_counts == {
         "child_features": 3, "child_register": 3, "crosswalk": 5, "quality_results": 2, "rejects": 1, "risk_scores": 3,
-        "source_rows": 5, "withheld": 1, "protected_addresses": 0, "quarantine": 1,
+        "source_rows": 5, "withheld": 1, "protected_addresses": 0, "quarantine": 1, "unseen": 1, "flags": 1,
     }  # fmt: skip
     manifest = json.loads((snapshot.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["quality"]["verdict"] == "passed_with_warnings"
