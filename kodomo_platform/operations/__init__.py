@@ -46,6 +46,7 @@ from kodomo_platform.operations.children import (
     undo_merge,
 )
 from kodomo_platform.operations.database import close, exists, migrate, transaction
+from kodomo_platform.operations.erasure import close_receipt, count_child, forget_child
 from kodomo_platform.operations.keeping import keep_rows, put_back
 from kodomo_platform.operations.ledger import (
     Load,
@@ -110,9 +111,12 @@ __all__ = [
     "change_record",
     "child_history",
     "close",
+    "close_receipt",
+    "count_child",
     "decide_analysis",
     "erase_person",
     "exists",
+    "forget_child",
     "former_child_ids",
     "governance_record",
     "governance_records",

@@ -43,6 +43,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             scoring.risk_model,
             scoring.risk_scores,
             publishing.published_snapshot,
+            governance.governance_papers,
         ],
         asset_checks=[
             quality.layer_checks("raw", raw_tables),
@@ -51,6 +52,7 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
             quality.layer_checks("scores", ["risk_scores"]),
             linkage.linkage_checks,
             scoring.retirement_proposals,
+            governance.governance_checks,
         ],
         jobs=[jobs.MUNICIPALITY_RUN, jobs.TRAINING, jobs.LINKAGE_TRAINING, jobs.SCORING],
         schedules=[automation.linkage_training_yearly],

@@ -69,6 +69,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
         from kodomo_platform.operations import by_pipeline, record_load
+        from kodomo_platform.policy.suppression import drop_suppressed
         from kodomo_platform.shelf import published_files
 
         municipality = partition_municipality(context)
@@ -76,6 +77,8 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
             report = load_source(
                 con, municipality, source.key, get_settings().landing, trusted=published_files(municipality.code)
             )
+            if gone := drop_suppressed(con, municipality.code, source.key):
+                context.log.warning("rows of people who were taken out have come again and were dropped: %s", gone)
             for warning in report.warnings:
                 context.log.warning("%s / %s", error_text(warning), warning)
             total = con.execute(f"select count(*) from raw.{source.raw_table}").fetchone()

@@ -26,6 +26,10 @@ FAMILIES = (
     "scores",
     "ui",
     "setup",
+    "audit",
+    "governance",
+    "disclose",
+    "forget",
 )
 
 
