@@ -223,7 +223,10 @@ def _sources(code: str, target: Target) -> Iterator[tuple[Path, bytes, int, bool
         (source_files.archived_files(municipality, names), True),
     ):
         for path, config in files:
-            content, removed = source_files.without(path, config, source_files.keys_of(config, target.numbers))
+            keys = source_files.keys_of(config, target.numbers)
+            if not keys:
+                continue
+            content, removed = source_files.without(path, config, keys)
             if removed:
                 yield path, content, removed, archived
 

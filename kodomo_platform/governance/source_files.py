@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from kodomo_platform.catalog import load_catalog
@@ -30,14 +30,12 @@ def _key_column(config: SourceConfig) -> str:
     return load_catalog().sources[config.source].record_key
 
 
-def without(path: Path, config: SourceConfig, keys: frozenset[str]) -> tuple[bytes, int]:
+def without(path: Path, config: SourceConfig, keys: Container[str]) -> tuple[bytes, int]:
     """The file's bytes without the records of ``keys``, and how many these were.
 
     Raises:
         GovernanceError: the file cannot be read as the municipality's file says, so nobody can say what it holds.
     """
-    if not keys:
-        return path.read_bytes(), 0
     try:
         return _workbook(path, config, keys) if config.file.format == "xlsx" else _text(path, config, keys)
     except (
@@ -96,7 +94,7 @@ def _at(config: SourceConfig, header: list[str] | None) -> int:
     return [folded(name) for name in header].index(folded(column.column))
 
 
-def _text(path: Path, config: SourceConfig, keys: frozenset[str]) -> tuple[bytes, int]:
+def _text(path: Path, config: SourceConfig, keys: Container[str]) -> tuple[bytes, int]:
     encoding = config.file.encoding or "utf-8"
     raw = path.read_bytes()
     codec = {"utf-8-sig": "utf-8"}.get(encoding, encoding)
@@ -124,7 +122,7 @@ def _text(path: Path, config: SourceConfig, keys: frozenset[str]) -> tuple[bytes
     return bom + "".join(kept).encode(codec, errors), removed
 
 
-def _workbook(path: Path, config: SourceConfig, keys: frozenset[str]) -> tuple[bytes, int]:
+def _workbook(path: Path, config: SourceConfig, keys: Container[str]) -> tuple[bytes, int]:
     from openpyxl import load_workbook
 
     book = load_workbook(io.BytesIO(path.read_bytes()))

@@ -68,11 +68,14 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
     @retried
     def load(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from kodomo_platform.extracts import load_source
+        from kodomo_platform.governance.arrivals import clean
         from kodomo_platform.operations import by_pipeline, record_load
         from kodomo_platform.policy.suppression import drop_suppressed
         from kodomo_platform.shelf import published_files
 
         municipality = partition_municipality(context)
+        if gone := clean(municipality, source.key):
+            context.log.warning("records of people who were taken out came again and were removed: %s", gone)
         with warehouse(municipality.code) as con:
             report = load_source(
                 con, municipality, source.key, get_settings().landing, trusted=published_files(municipality.code)

@@ -21,7 +21,11 @@ def folded(value: object) -> str:
 
 def suppression_hash(code: str, system: str, number: str) -> str:
     """What is kept of a number (``system``: resident, school, …): a hash with this installation's own key."""
-    key = operations.id_state(code).key
+    return marked(operations.id_state(code).key, system, number)
+
+
+def marked(key: str, system: str, number: str) -> str:
+    """The hash of a folded number with a municipality's key (`operations.id_state`)."""
     return hashlib.sha256(f"{key}|{system}|{number}".encode()).hexdigest()
 
 
@@ -44,8 +48,7 @@ def drop_suppressed(con: duckdb.DuckDBPyConnection, code: str, source_key: str) 
     gone = [
         str(number)
         for (number,) in rows
-        if number is not None
-        and hashlib.sha256(f"{key}|{source.id_system}|{folded(number)}".encode()).hexdigest() in marks
+        if number is not None and marked(key, source.id_system, folded(number)) in marks
     ]
     if not gone:
         return 0

@@ -12,7 +12,7 @@ import pytest
 
 from kodomo_platform import operations
 from kodomo_platform.errors import GovernanceError, OperationsError
-from kodomo_platform.governance import disclosure, exports, forgetting, retention, source_files
+from kodomo_platform.governance import arrivals, disclosure, exports, forgetting, retention, source_files
 from kodomo_platform.governance.scanning import holds, scan
 from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.operations import Act, NewChild, NewEvent
@@ -122,6 +122,22 @@ def test_the_next_extract_does_not_bring_the_child_back(town: dict[str, list[tup
         con.executemany("insert into raw.raw_resident__moves values (?)", [[number], [f" {number} "], [other]])
         assert drop_suppressed(con, CODE, "resident.moves") == 2
         assert con.execute("from raw.raw_resident__moves").fetchall() == [(other,)]
+
+
+def test_a_delivered_file_loses_the_child_before_it_is_read(
+    town: dict[str, list[tuple[str, str]]], landed: Path, home: Path
+) -> None:
+    import shutil
+
+    forgetting.forget(CODE, "C-1", ACT)
+    neighbour = scan(home / "landing", keys(town["c2"]))
+    shutil.rmtree(home / "landing")
+    shutil.copytree(landed / "landing", home / "landing")  # the office delivers the same again
+    assert scan(home / "landing", keys(town["c1"]))
+    municipality = load_municipality(CODE)
+    assert sum(arrivals.clean(municipality, config.source) for config in municipality.sources) > 0
+    assert scan(home / "landing", keys(town["c1"])) == {}
+    assert scan(home / "landing", keys(town["c2"])) == neighbour
 
 
 def test_killed_in_the_middle_it_goes_on_where_it_stopped(
