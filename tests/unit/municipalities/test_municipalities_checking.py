@@ -73,6 +73,8 @@ def test_check_digit_refuses_what_is_no_code(text: str) -> None:
         ("112241", "name_en: Toda\n", "name_en: &n Toda\n", "anchors"),
         ("112241", "source: resident.register", "source: resident.register\n   bad: [", "not valid YAML"),
         ("132071", "{item: name, start: 25, width: 60}", "{item: name, start: 20, width: 60}", "overlap"),
+        # one byte is enough: it would be the last of one value and the first of the next
+        ("132071", "{item: name, start: 25, width: 60}", "{item: name, start: 24, width: 60}", "overlap"),
         ("132071", "record_bytes: 480", "record_bytes: 470", "beyond `record_bytes` 470"),
         ("132071", "{item: name, start: 25, width: 60}", "{item: name, start: 25}", "`width` is missing"),
         ("172065", "  source: consent.record\n  applies", "  applies", "which source holds the consents"),
