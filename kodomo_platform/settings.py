@@ -48,12 +48,21 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KODOMO_", extra="ignore", frozen=True)
 
     home: Path = Field(default_factory=lambda: Path.home() / ".kodomo")
+    database_url: str | None = None
+    """One PostgreSQL database for operations, Dagster and MLflow, each in a schema of its own:
+    ``postgresql://user:password@host:port/name``. Without it each is embedded in the home."""
     operations_url_override: str | None = Field(default=None, validation_alias="KODOMO_OPERATIONS_URL")
     mlflow_tracking_uri_override: str | None = Field(default=None, validation_alias="KODOMO_MLFLOW_TRACKING_URI")
     lang: Literal["ja", "en"] = "ja"
     """Language of the command line: its help, its errors, what it prints."""
     allowed_hosts: str = ""
     """Names besides this machine's own under which the pages may be reached (behind a proxy), apart by blanks."""
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 25
+    smtp_from: str = "kodomo@localhost"
+    smtp_user: str = ""
+    smtp_password: str = ""
+    """Mail server for notices; who gets them stands in ``notifications.yaml`` in the home."""
     automation: bool = True
     """Whether new extracts and the municipalities' schedules start runs by themselves while the daemon runs."""
     memory_limit: str = "4GB"
@@ -121,7 +130,29 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_tracking_uri(self) -> str:
-        return self.mlflow_tracking_uri_override or f"sqlite:///{self.mlflow_dir / 'mlflow.db'}"
+        if self.mlflow_tracking_uri_override:
+            return self.mlflow_tracking_uri_override
+        return self.schema_url("mlflow") or self.embedded_mlflow_uri
+
+    @property
+    def embedded_mlflow_uri(self) -> str:
+        return f"sqlite:///{self.mlflow_dir / 'mlflow.db'}"
+
+    def schema_url(self, schema: str, driver: str = "postgresql+psycopg2") -> str | None:
+        """`database_url` with ``schema`` as the only one searched; None while everything is embedded.
+
+        The driver is named: SQLAlchemy would take psycopg 3, with which Dagster cannot listen for events.
+        """
+        if not self.database_url:
+            return None
+        scheme, separator, rest = self.database_url.partition("://")
+        if scheme.partition("+")[0] not in ("postgresql", "postgres") or not separator:
+            raise ConfigurationError(
+                "the database address has an unknown scheme",
+                where="KODOMO_DATABASE_URL",
+                expected="postgresql://user:password@host:port/name",
+            )
+        return f"{driver}://{rest}{'&' if '?' in rest else '?'}options=-csearch_path%3D{schema}"
 
     @property
     def dagster_home(self) -> Path:
@@ -133,7 +164,13 @@ class Settings(BaseSettings):
     @property
     def operations_url(self) -> str:
         """``sqlite:///…`` by default; ``postgresql://user:password@host:port/name`` by ``KODOMO_OPERATIONS_URL``."""
-        return self.operations_url_override or f"sqlite:///{self.home / 'operations.sqlite3'}"
+        return (
+            self.operations_url_override or self.schema_url("operations", "postgresql") or self.embedded_operations_url
+        )
+
+    @property
+    def embedded_operations_url(self) -> str:
+        return f"sqlite:///{self.home / 'operations.sqlite3'}"
 
 
 @lru_cache(maxsize=1)

@@ -110,11 +110,12 @@ def ready() -> None:
             migrate()
 
 
-def migrate(*, new_installation: bool = False) -> list[str]:
+def migrate(*, new_installation: bool = False, to_be_filled: bool = False) -> list[str]:
     """Bring the operations database up to date; safe to call again and from several processes at once.
 
     Args:
         new_installation: take whatever database is there, or none, for this home's own from now on: a person's decision.
+        to_be_filled: the database is empty because this home's own rows are about to be copied into it.
 
     Returns:
         The migrations that were applied now, none if it was up to date.
@@ -128,7 +129,7 @@ def migrate(*, new_installation: bool = False) -> list[str]:
         from django.db import DatabaseError, connection
         from django.db.migrations.executor import MigrationExecutor
 
-        if not new_installation:
+        if not new_installation and not to_be_filled:
             try:
                 identity.require_own(connection)
             except DatabaseError as error:

@@ -14,6 +14,7 @@ from kodomo_platform.orchestration import (
     jobs,
     linkage,
     lost_runs,
+    notifications,
     publishing,
     quality,
     scoring,
@@ -56,7 +57,13 @@ def build_definitions(resource_overrides: Mapping[str, Any] | None = None) -> dg
         ],
         jobs=[jobs.MUNICIPALITY_RUN, jobs.TRAINING, jobs.LINKAGE_TRAINING, jobs.SCORING],
         schedules=[automation.linkage_training_yearly],
-        sensors=[automation.new_extracts, automation.municipality_schedules, lost_runs.lost_runs],
+        sensors=[
+            automation.new_extracts,
+            automation.municipality_schedules,
+            lost_runs.lost_runs,
+            notifications.failed_runs,
+            notifications.published_runs,
+        ],
         resources=resources | dict(resource_overrides or {}),
         executor=jobs.IN_PROCESS,
     )

@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from kodomo_platform.installation.storage import make_schemas
 from kodomo_platform.settings import get_settings
 
 _DAGSTER_YAML = """\
@@ -25,6 +26,8 @@ run_launcher:
 run_monitoring:
   enabled: true
   poll_interval_seconds: 20
+"""
+_EMBEDDED = """\
 event_log_storage:
   module: kodomo_platform.orchestration.event_log
   class: EventLog
@@ -32,9 +35,21 @@ event_log_storage:
     dagster_home:
       env: DAGSTER_HOME
 """
+# no event_log_storage beside it: Dagster refuses both together
+_POSTGRESQL = """\
+storage:
+  postgres:
+    postgres_url:
+      env: KODOMO_DAGSTER_URL
+"""
 
 # what earlier releases wrote: such a file was changed by nobody and may be replaced
-_FORMER_DAGSTER_YAML = frozenset({"ab55597c3a177713a3adce3efe104ad58b7d4799208bdc07f932189e69484282"})
+_FORMER_DAGSTER_YAML = frozenset(
+    {
+        "ab55597c3a177713a3adce3efe104ad58b7d4799208bdc07f932189e69484282",
+        "eb48a55aaead9c6dd96602d16f58ac0719f2675e655fd18b8b9e8d572545d741",
+    }
+)
 
 
 def dagster_instance_home() -> Path:
@@ -42,8 +57,15 @@ def dagster_instance_home() -> Path:
     folder = get_settings().dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "dagster.yaml"
-    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in _FORMER_DAGSTER_YAML:
-        file.write_text(_DAGSTER_YAML, encoding="utf-8")
+    url = get_settings().schema_url("dagster")
+    if url is not None:
+        os.environ["KODOMO_DAGSTER_URL"] = url  # a file would keep the password; so do child processes get it
+    wanted, other = (
+        _DAGSTER_YAML + storage for storage in ((_EMBEDDED, _POSTGRESQL) if url is None else (_POSTGRESQL, _EMBEDDED))
+    )
+    written = file.read_text(encoding="utf-8") if file.exists() else other
+    if written == other or hashlib.sha256(written.encode()).hexdigest() in _FORMER_DAGSTER_YAML:
+        file.write_text(wanted, encoding="utf-8")
     # the first visitor of Dagster's pages would be asked to sign up for a newsletter outside: not in a town's network
     asked = folder / ".nux" / "nux.yaml"
     if not asked.exists():
@@ -62,6 +84,7 @@ def prepare(*, build_manifest: bool, new_installation: bool = False) -> list[str
     from kodomo_platform.operations import installation_secret, migrate
 
     lines = [f"home: {get_settings().home}"]
+    make_schemas()
     dagster_instance_home()
     get_settings().mlflow_dir.mkdir(parents=True, exist_ok=True)
     applied = migrate(new_installation=new_installation)

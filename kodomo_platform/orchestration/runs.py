@@ -14,6 +14,7 @@ from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, 
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from kodomo_platform.errors import KodomoError, UsageError
+from kodomo_platform.extracts.landing import extract_folders
 from kodomo_platform.installation.processes import worker
 from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.orchestration.installation import dagster_instance_home
@@ -21,6 +22,7 @@ from kodomo_platform.orchestration.lost_runs import end_lost_runs
 from kodomo_platform.orchestration.partitions import MUNICIPALITIES
 from kodomo_platform.orchestration.processes import LOCATION
 from kodomo_platform.orchestration.tags import ASKED_BY, WORKER
+from kodomo_platform.settings import get_settings
 
 _OWN_ERROR = re.compile(r"^kodomo_platform\.errors\.\w+: ")
 _JOBS = ("municipality_run", "training", "linkage_training", "scoring_and_publishing")
@@ -70,6 +72,33 @@ def _cause(error: object) -> str | None:
     return message
 
 
+def require_extract(code: str, as_of: date) -> None:
+    """Refuse a date before the first extract at once: nothing could be seen from there.
+
+    Raises UsageError that names the first possible date. Where nothing landed the run itself says so.
+    """
+    first = min(extract_folders(get_settings().landing, code), default=None)
+    if first is not None and as_of < first:
+        raise UsageError(
+            "as_of is before the first extract",
+            where=as_of.isoformat(),
+            expected=f"{first.isoformat()} or later",
+            action="give a later date, or put the older extracts into the landing folder",
+        )
+
+
+def own_cause(error: object) -> str:
+    """What the platform itself says of a failure; of anything else only its kind, as its words may quote a value."""
+    kind = ""
+    while error is not None:
+        message = str(getattr(error, "message", None) or "").strip()
+        if _OWN_ERROR.match(message):
+            return _OWN_ERROR.sub("", message)
+        kind = str(getattr(error, "cls_name", None) or kind)
+        error = getattr(error, "cause", None)
+    return kind
+
+
 def execute(
     code: str,
     job: str = "municipality_run",
@@ -91,6 +120,8 @@ def execute(
 
     if job not in _JOBS:
         raise UsageError(f"no job named {job!r}", expected=", ".join(_JOBS))
+    if as_of is not None:
+        require_extract(municipality.code, as_of)
     migrate()  # refuse a home whose database is lost before a run is recorded
     with municipality_lock(municipality.code, "kodomo run"):
         pass  # refuse before a run is recorded; the run itself holds the lock while it works
@@ -144,10 +175,10 @@ def execute(
                 dict.fromkeys(
                     line
                     for item in blocking
-                    for line in (_told(item, "stopped_by") or _told(item, "blocked_by")).splitlines()
+                    for line in (stated(item, "stopped_by") or stated(item, "blocked_by")).splitlines()
                 )
             ),
-            quality_report=next((path for item in blocking if (path := _told(item, "report"))), None),
+            quality_report=next((path for item in blocking if (path := stated(item, "report"))), None),
         )
 
 
@@ -170,7 +201,7 @@ def _name(evaluation: dg.AssetCheckEvaluation) -> str:
     return f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
 
 
-def _told(evaluation: dg.AssetCheckEvaluation, key: str) -> str:
+def stated(evaluation: dg.AssetCheckEvaluation, key: str) -> str:
     """A text that a check left in its metadata; empty where it left none."""
     value = evaluation.metadata.get(key)
     return str(value.value) if value is not None and value.value else ""
