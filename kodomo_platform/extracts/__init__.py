@@ -13,6 +13,7 @@ from kodomo_platform.extracts.landing import (
     complete_extract_dates,
     landed_files,
     latest_complete_extract_date,
+    refuse_empty_delivery,
 )
 from kodomo_platform.extracts.loading import FileReport, GaijiCount, LoadReport, load_all, load_source
 from kodomo_platform.extracts.tables import create_raw_tables, raw_columns
@@ -32,4 +33,5 @@ __all__ = [
     "load_all",
     "load_source",
     "raw_columns",
+    "refuse_empty_delivery",
 ]

@@ -31,7 +31,11 @@ SETTLE_SECONDS = 60.0
 """A folder without a `.done` marker is whole once nothing in it has changed for this long."""
 
 _JAPAN = dt.timezone(dt.timedelta(hours=9))
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NEARLY_A_DATE = re.compile(
+    r"\s*(?:\d{8}|\d{4}[-_./年 ]\d{1,2}[-_./月 ]\d{1,2}日?|(?:[RH]|令和|平成)\d{1,2}[-_./年]\d{1,2}[-_./月]\d{1,2}日?)(?:\D.*)?\s*",
+    re.IGNORECASE,
+)
 _IN_TRANSFER = re.compile(r".*\.(part|partial|tmp|temp|filepart|crdownload|writing)|~\$.*|\..*", re.IGNORECASE)
 _CHUNK = 1 << 20
 
@@ -68,7 +72,16 @@ def extract_folders(landing: Path, code: str, *, today: dt.date | None = None) -
     today = today or today_in_japan()
     folders: dict[dt.date, Path] = {}
     for path in sorted(root.iterdir()):
-        if not path.is_dir() or not _DATE.fullmatch(path.name):
+        if not path.is_dir():
+            continue
+        if not _DATE.fullmatch(path.name):
+            if _NEARLY_A_DATE.fullmatch(normalize("NFKC", path.name)) and any(path.iterdir()):
+                raise ExtractError(
+                    "the folder's name looks like a date and is not written as one",
+                    where=f"{code}/{shown_name(path)}",
+                    expected="YYYY-MM-DD, the day on which the extract was made",
+                    action="rename the folder",
+                )
             continue
         try:
             date = dt.date.fromisoformat(path.name)
@@ -101,6 +114,13 @@ def landed_files(landing: Path, code: str, pattern: str, *, today: dt.date | Non
         for path in sorted(folder.iterdir()):
             if _IN_TRANSFER.fullmatch(path.name) or not fnmatchcase(normalize("NFC", path.name), wanted):
                 continue
+            if not is_plain_name(path.name):
+                raise ExtractError(
+                    "the file's name is not UTF-8",
+                    where=f"{code}/{date.isoformat()}/{shown_name(path)}",
+                    expected="a file name in UTF-8",
+                    action="rename the file (an archive made on Windows was unpacked without its encoding)",
+                )
             if path.is_symlink() or not path.is_file():
                 raise ExtractError(
                     "not a regular file",
@@ -109,6 +129,91 @@ def landed_files(landing: Path, code: str, pattern: str, *, today: dt.date | Non
                 )
             found.append(LandedFile(date, path.stat().st_mtime_ns, path.name, path))
     return sorted(found)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file's name is text: bytes that are no UTF-8 stand in it as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def shown_name(path: Path) -> str:
+    """A file's name for a message: one that is not UTF-8 as CP932, or its bytes written out."""
+    if is_plain_name(path.name):
+        return path.name
+    raw = os.fsencode(path.name)
+    try:
+        return raw.decode("cp932")
+    except UnicodeDecodeError:
+        return raw.decode("ascii", errors="backslashreplace")
+
+
+def _folded_name(name: str) -> str:
+    """A name for comparing what looks alike: width, case, blanks, and what a copy or a second extension adds."""
+    folded = re.sub(r"\s", "", normalize("NFKC", name)).lower()
+    folded = re.sub(r"(?:-?コピー|のコピー|-?copy|\(\d{1,2}\))(?=\.)", "", folded)
+    return re.sub(
+        r"[‐‑–—―−ー_-]", "-", re.sub(r"(\.(?:csv|tsv|txt|dat|xlsx))\.(?:csv|tsv|txt|dat|xlsx)$", r"\1", folded)
+    )
+
+
+def refuse_near_misses(
+    landing: Path, code: str, pattern: str, others: list[str], landed: list[LandedFile], *, today: dt.date | None = None
+) -> None:
+    """Raise ExtractError for a file that nearly has the name a source waits for, where nothing else came for it since.
+
+    ``others``: the patterns of the municipality's other sources; ``landed``: what came under the right name. Without this a
+    misnamed file would leave last month's extract standing as this month's.
+    """
+    wanted = _folded_name(pattern)
+    patterns = [normalize("NFC", one) for one in (pattern, *others)]
+    last = max((file.extract_date for file in landed), default=None)
+    for date, folder in extract_folders(landing, code, today=today).items():
+        if last is not None and date <= last:
+            continue
+        for path in sorted(folder.iterdir()):
+            name = shown_name(path)
+            if _IN_TRANSFER.fullmatch(path.name) or any(
+                fnmatchcase(normalize("NFC", path.name), one) for one in patterns
+            ):
+                continue
+            folded = _folded_name(name)
+            stem, _, extension = wanted.rpartition(".")
+            same_but_for_extension = (
+                stem and fnmatchcase(folded.rpartition(".")[0], stem) and folded.endswith((".txt", ".dat"))
+            )
+            if fnmatchcase(folded, wanted) or (extension == "csv" and same_but_for_extension):
+                raise ExtractError(
+                    f"the file nearly has the name that is waited for ({pattern}), and no other came",
+                    where=f"{code}/{date.isoformat()}/{name}",
+                    expected=f"a name that fits {pattern}: capitals, width and extension count",
+                    action="rename the file, or change `pattern` in the municipality's file",
+                )
+
+
+def refuse_empty_delivery(
+    municipality: Municipality, landing: Path | None = None, *, today: dt.date | None = None
+) -> None:
+    """Raise ExtractError if the latest folder was called whole and holds nothing that any source waits for.
+
+    Its month would be published with the extracts of the one before.
+    """
+    landing = get_settings().landing if landing is None else landing
+    folders = extract_folders(landing, municipality.code, today=today)
+    if not folders:
+        return
+    date, folder = max(folders.items())
+    patterns = [normalize("NFC", source.file.pattern) for source in municipality.sources]
+    names = [path.name for path in folder.iterdir()]
+    files = [name for name in names if not _IN_TRANSFER.fullmatch(name)]
+    if any(fnmatchcase(normalize("NFC", name), one) for name in files for one in patterns):
+        return
+    if DONE_MARKER in names or files:
+        raise ExtractError(
+            f"the latest folder holds no extract: {len(files)} files, none of which any source waits for",
+            where=f"{municipality.code}/{date.isoformat()}",
+            expected="the extracts of that day",
+            action="put the extracts there, or take the folder away",
+        )
 
 
 def complete_extract_dates(

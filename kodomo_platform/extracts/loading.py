@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from kodomo_platform.extracts.landing import (
     archive_file,
     disk_error,
     landed_files,
+    refuse_near_misses,
     remove_leftovers,
     sha256_of,
 )
@@ -39,12 +40,23 @@ from kodomo_platform.extracts.lines import NotARecord
 from kodomo_platform.extracts.places import ENOUGH_ADDRESSES, OWN_SHARE, postal_codes, whose
 from kodomo_platform.extracts.roster import flat_roster
 from kodomo_platform.extracts.shaping import Shaper, physical
+from kodomo_platform.extracts.soundness import (
+    EVENT_LIMIT,
+    FEW_ROWS,
+    Delivery,
+    columns_of,
+    is_a_copy_by_name,
+    is_shrunk,
+    part_name,
+    refuse_broken_key,
+    refuse_missing_parts,
+    refuse_missing_schools,
+    refuse_wrong_columns,
+    shrink_limit,
+)
 from kodomo_platform.extracts.tables import create_raw_tables
 from kodomo_platform.municipalities import Municipality, SourceConfig, municipality_codes
 from kodomo_platform.settings import get_settings, municipality_code
-
-SMALL_EXTRACT_ROWS = 20
-"""Below this an extract may shrink as it likes: a handful of cases closes in a month."""
 
 SAME_RECORDS, OTHER_RECORDS = 0.5, 0.02
 """Of the smaller of two files of one date: it is corrected if at least the first share of its records stands in the
@@ -142,6 +154,8 @@ def load_source(
     remove_leftovers(archive)
     load = _SourceLoad(con, municipality, source, config, archive, report, trusted)
     landed = landed_files(landing, code, config.file.pattern, today=today)
+    others = [other.file.pattern for other in municipality.sources if other is not config]
+    refuse_near_misses(landing, code, config.file.pattern, others, landed, today=today)
     con.execute("begin transaction")
     try:
         load.run(landed)
@@ -249,10 +263,13 @@ class _SourceLoad:
         another: `several` says which, or what they hold does. The checks are of the delivery as a whole, so that half
         an extract is no shrunk one.
         """
+        copies: dict[str, str] = {}
         if self.config.file.several == "corrections":
             for file in files[:-1]:
                 self._note_superseded(file, files[-1])
             files = files[-1:]
+        elif len(files) > 1:
+            files, copies = self._without_copies(files)
         new = [(file, sha256) for file in files if (sha256 := self._wanted(file, newest=file is files[-1]))]
         if not new:
             return
@@ -275,9 +292,67 @@ class _SourceLoad:
                     action=f"{error.action}; if {files[-1].name} replaces this file, take this one out of the folder, or "
                     "set `several: corrections` in the municipality's file",
                 ) from error
+        self._refuse_unsound(date, before, copies)
+
+    def _refuse_unsound(self, date: dt.date, before: _State | None, copies: Mapping[str, str]) -> None:
+        """The checks of a delivery as a whole: whose it is first, then what its columns hold, then how much is there."""
+        where = f"{date.isoformat()}/{', '.join(file.name for file in self._active(date))}"
+        delivery = Delivery(self.con, self.municipality, self.source, self.config, date, where)
+        self._refuse_other_places(date)
+        refuse_wrong_columns(delivery)
+        refuse_broken_key(delivery, None if before is None else before.date)
+        if before is not None and before.date < date and self._is_measured:
+            now = {file.name: file.rows_loaded for file in self._active(date)}
+            former = {file.name: file.rows_loaded for file in self._active(before.date)}
+            if self.config.file.several != "corrections":
+                refuse_missing_parts(delivery, now, former, before.date, copies)
         self._refuse_shrunk(date, before)
         self._refuse_strangers(date, before)
-        self._refuse_other_places(date)
+        if before is not None and before.date < date and self._is_measured:
+            refuse_missing_schools(delivery, before.date)
+
+    @property
+    def _is_measured(self) -> bool:
+        """Whether a delivery is held against the one before it: not for changes alone, nor where the municipality lets one
+        run through."""
+        limit = self.municipality.shrink_limit_percent
+        return self.config.extract_kind == "full" and (limit is None or limit < 100)
+
+    def _without_copies(self, files: list[LandedFile]) -> tuple[list[LandedFile], dict[str, str]]:
+        """The files of a date without those that are byte for byte another one, and copy → original.
+
+        Of two the one stays whose name the last delivery knew, else the first one written: a school's file that was sent
+        under another school's name must not take that school's place. Parts that a municipality declares are each a school's
+        own, so that a copy among them means one that did not arrive.
+        """
+        known = {
+            part_name(name)
+            for (name,) in self.con.execute(
+                "select distinct file_name from raw.files where source = ? and active", [self.source.key]
+            ).fetchall()
+        }
+        by_bytes: dict[str, list[LandedFile]] = {}
+        for file in files:
+            try:
+                by_bytes.setdefault(sha256_of(file.path), []).append(file)
+            except OSError as error:
+                raise disk_error(error, file.where) from error
+        copies: dict[str, str] = {}
+        for same in by_bytes.values():
+            same.sort(key=lambda file: (is_a_copy_by_name(file.name), part_name(file.name) not in known, file))
+            for file in same[1:]:
+                copies[file.name] = same[0].name
+                if self.config.file.several == "parts" and not is_a_copy_by_name(file.name):
+                    raise ExtractError(
+                        f"it is byte for byte the same as {same[0].name}: one part was sent under two names",
+                        where=file.where,
+                        expected="a part of its own in every file",
+                        action="ask the holder for the part that is missing, or take the copy out of the folder",
+                    )
+                self.report.warnings.append(
+                    f"{file.where}: byte for byte the same as {same[0].name}, so it is read once"
+                )
+        return [file for file in files if file.name not in copies], copies
 
     def _wanted(self, file: LandedFile, *, newest: bool) -> str | None:
         """The hash of a file that is to be loaded; None for one that was, or that another one has replaced."""
@@ -602,8 +677,13 @@ class _SourceLoad:
             return
         files = self._active(date)
         now = sum(file.rows_loaded for file in files)
-        limit = self.municipality.shrink_limit_percent
-        too_small = before.rows >= SMALL_EXTRACT_ROWS and now < before.rows * (1 - limit / 100)
+        limit = shrink_limit(self.municipality, self.source, before.date, date)
+        declared = self.municipality.shrink_limit_percent is not None
+        too_small = (
+            before.rows >= FEW_ROWS and now < before.rows * (1 - limit / 100)
+            if declared or limit >= EVENT_LIMIT
+            else is_shrunk(now, before.rows, limit)
+        )
         if too_small or (now == 0 and before.rows > 0 and limit < 100):
             raise ExtractError(
                 f"the extract has {now} records; the last one ({before.date.isoformat()}) had {before.rows}",
@@ -617,7 +697,7 @@ class _SourceLoad:
         """Two full extracts of one source share most of their numbers; one that shares next to none is somebody
         else's.
         """
-        if before is None or self.config.extract_kind != "full" or self.municipality.shrink_limit_percent >= 100:
+        if before is None or not self._is_measured:
             return
         key = self.source.record_key
         found = self.con.execute(
@@ -636,12 +716,43 @@ class _SourceLoad:
         assert found is not None
         new, old, shared = found
         if min(new, old) >= 50 and shared * 20 < min(new, old):
+            self._refuse_lost_zeros(date, min(new, old))
             raise ExtractError(
                 f"of {new} numbers in `{key}` only {shared} were in the last extract ({old} numbers)",
                 where=f"{date.isoformat()}/{', '.join(file.name for file in self._active(date))}",
                 expected="mostly the same people as in the last extract",
                 action="check that the file is this municipality's and this source's; if all numbers were reissued, "
                 "set `shrink_limit_percent: 100` in the municipality's file for one run",
+            )
+
+    def _refuse_lost_zeros(self, date: dt.date, fewest: int) -> None:
+        """The same people under numbers of another length: zeros in front were lost, or are new."""
+        key = self.source.record_key
+        found = self.con.execute(
+            f"""
+            with new_keys as (
+                select ltrim(trim("{key}"), '0') as record, length(trim("{key}")) as digits
+                from raw.{self.source.raw_table} where _extract_date = ? and regexp_full_match(trim("{key}"), '[0-9]+')
+            ),
+            old_keys as (
+                select ltrim(record, '0') as record, length(record) as digits
+                from _last_keys where regexp_full_match(record, '[0-9]+')
+            )
+            select count(distinct record), min(new_keys.digits), max(new_keys.digits), max(old_keys.digits)
+            from new_keys inner join old_keys using (record)
+            """,
+            [date],
+        ).fetchone()
+        assert found is not None
+        shared, least, most, former = found
+        if shared * 2 > fewest:
+            raise ExtractError(
+                f"the numbers in {columns_of(self.config, [key])} have {least} to {most} digits; in the last extract they had "
+                f"up to {former}: zeros in front were lost",
+                where=f"{date.isoformat()}/{', '.join(file.name for file in self._active(date))}",
+                expected="the same numbers as in the last extract",
+                action=f"ask the holder for the file as the system wrote it (not saved again in Excel), or set `digits: {former}` "
+                "at this column in the municipality's file",
             )
 
     def _refuse_other_places(self, date: dt.date) -> None:
@@ -805,13 +916,3 @@ class _Counter:
             expected=f"at most {self.municipality.reject_limit_percent:g} % (`reject_limit_percent`)",
             action="ask the holder to correct the extract; the last good state is untouched",
         )
-
-
-def columns_of(config: SourceConfig, items: Iterable[str | None]) -> str:
-    """The columns that hold these items, as the municipality's file calls them, for a message."""
-    places = []
-    for item in items:
-        column = config.by_item.get(item or "")
-        place = None if column is None else column.column or (column.position and f"#{column.position}")
-        places.append(f"{place} ({item})" if place else str(item))
-    return ", ".join(places)

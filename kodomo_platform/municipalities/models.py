@@ -415,8 +415,12 @@ class Municipality(_Frozen):
     consent: ConsentRule
     schedule: Schedule
     reject_limit_percent: float = Field(default=1.0, ge=0, le=100, description="More rejects fail the extract.")
-    shrink_limit_percent: float = Field(
-        default=50.0, ge=0, le=100, description="A full extract smaller than the last by more than this fails."
+    shrink_limit_percent: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="A full extract smaller than the last by more than this fails; default by the kind of source: registers 5 "
+        "(rolls across 1 April 15 to 30), events 50. 100: not held against the last one at all.",
     )
     quality_overrides: list[QualityOverride] = Field(default_factory=list)
     absence_decisions: list[AbsenceDecision] = Field(default_factory=list)

@@ -26,12 +26,13 @@ OWNERS = ["team:data-platform"]
 )
 @retried
 def run_configuration(context: dg.AssetExecutionContext, run_settings: RunSettings) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    from kodomo_platform.extracts import create_raw_tables
+    from kodomo_platform.extracts import create_raw_tables, refuse_empty_delivery
     from kodomo_platform.scoring import training_dates
 
     municipality = partition_municipality(context)
     catalog = load_catalog()
     as_of = run_settings.as_of_date(municipality)
+    refuse_empty_delivery(municipality)
     with warehouse(municipality.code) as con:
         write_configuration(con, municipality, catalog, as_of)
         create_raw_tables(con, catalog)

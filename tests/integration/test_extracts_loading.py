@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -679,7 +680,7 @@ def test_formulas_give_what_they_last_showed_or_are_rejected(con: duckdb.DuckDBP
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(with_values, "w", zipfile.ZIP_DEFLATED) as new:
         for part in old.infolist():
             content = old.read(part)
-            new.writestr(part, content.replace(b"<f>2+2</f><v />", b"<f>2+2</f><v>4</v>"))
+            new.writestr(part, re.sub(rb"<f>2\+2</f><v(?: ?/>|></v>)", b"<f>2+2</f><v>4</v>", content))
     with_values.replace(path)
     load(con, municipality(XLSX))
     assert rows(con, "absent_days", tail="where _row_number = 3") == [("4",)]
