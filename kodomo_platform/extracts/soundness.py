@@ -26,6 +26,8 @@ SOME_VALUES = 5
 FITTING_SHARE = 0.05
 """A column of which less than this can be read as its item is another column."""
 KANA_SHARE = 0.9
+MOST_CODES = 50
+"""So many different values are no codes of a list."""
 
 CONSTANT_ROWS = 50
 """So many records of one number, and of no other: nobody has a source of their own."""
@@ -42,6 +44,7 @@ NEW_SCHOOL_YEAR_LIMITS = {"education": 15.0, "childcare": 30.0}
 """Of rolls across 1 April: some leave before others enter."""
 
 _DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[^\W\d_]|〓")
 _KANJI = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_ONLY = re.compile("[\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f\\s・ー゛゜-]+")
 _DATE = re.compile(
@@ -62,7 +65,7 @@ _FITS: Mapping[str, Callable[[str], bool]] = {
     "phone": lambda text: len(_DIGIT.findall(text)) >= 9 and not _KANJI.match(text),
     "address": lambda text: bool(_KANJI.search(text)),
     "kana": lambda text: not _KANJI.search(text),
-    "name": lambda text: not _DIGIT.search(text),
+    "name": lambda text: len(_LETTER.findall(text)) > len(_DIGIT.findall(text)),
 }
 
 
@@ -116,6 +119,8 @@ def refuse_wrong_columns(delivery: Delivery) -> None:
     for item in held:
         found = values[item.name]
         fits = _fits(item, delivery.config)
+        if item.type == "code" and len(found) <= MOST_CODES:
+            continue  # local codes that nobody mapped yet are unreadable values, not another column
         if fits is None or len(found) < SOME_VALUES or sum(found.values()) < FEW_ROWS:
             continue
         share = _share(found, fits)
