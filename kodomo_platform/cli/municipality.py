@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kodomo_platform.cli.languages import say, say_error
+from kodomo_platform.cli.languages import language, say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, console
+
+if TYPE_CHECKING:
+    from kodomo_platform.municipalities import Municipality
 
 app = typer.Typer(help="Municipalities: one YAML file each, no code.", no_args_is_help=True)
 
@@ -85,9 +88,23 @@ def check(
             print(say_error(fault))
         for source, preset, layout in unverified_presets(municipality) if municipality is not None else []:
             print(say(f"{source}: the preset {preset} is unverified ({layout}); compare it with the official layout"))
+        if municipality is not None and not faults:
+            _print_missing_inputs(municipality)
         print(say(f"{file}: {len(faults)} fault(s)" if faults else f"{file}: no faults"))
     if faults:
         raise typer.Exit(1)
+
+
+def _print_missing_inputs(municipality: Municipality) -> None:
+    """Per theme: which features nobody can have, because a source lacks a column."""
+    from kodomo_platform.scoring.inputs import missing_inputs
+
+    for missing in missing_inputs(municipality):
+        names = [japanese if language() == "ja" else english for japanese, english in missing.feature_labels]
+        listed = ", ".join(names)
+        print(
+            say(f"{missing.theme}: without a column for {missing.source}.{missing.item} these cannot be told: {listed}")
+        )
 
 
 @app.command("try")

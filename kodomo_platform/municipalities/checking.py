@@ -248,6 +248,8 @@ def _source_faults(path: Path_, source: dict[str, Any], known: Source | None) ->
         for name in known.natural_key:
             if name not in items:
                 yield (*path, "columns"), f"no column for '{name}', part of the key of {known.key}"
+        if known.key == "resident.register" and "birth_date" not in items:
+            yield (*path, "columns"), "no column for 'birth_date': without it nobody is known to be a child"
     yield from _code_map_faults(path, source, known, items)
     yield from _zero_faults(path, source, known)
     yield from _unencodable_faults(path, source)
