@@ -34,12 +34,12 @@ _BESIDE = (
     ("baseline.last_list.precision_at_capacity", "去年の名簿の適合率", "Precision of last year's list"),
     (
         "baseline.prevalence.precision_at_capacity",
-        "くじ引きの適合率（全体の割合）",
+        "無作為に選んだ場合の適合率",
         "Precision of a lottery (prevalence)",
     ),
     ("next_school_year.auc", "次の学年度のAUC", "AUC on the next school year"),
     ("next_school_year.precision_at_capacity", "次の学年度の適合率", "Precision on the next school year"),
-    ("flagged_new_to_watchers", "名簿のうち見守る人がまだ知らない割合", "Share of the list new to those who watch"),
+    ("flagged_new_to_watchers", "名簿のうち学校・担当課が未把握の割合", "Share of the list new to those who watch"),
     ("rank_correlation", "順位の安定（順位相関）", "Stability of ranks (correlation)"),
     ("list_kept", "次の基準日も名簿に残る割合", "Share of the list that stays"),
     ("drift_psi", "学習時との分布の差（PSI）", "Drift (PSI)"),
@@ -186,7 +186,7 @@ def review(
         )
     out.print(table)
     out.print(
-        "括弧は90％区間（世帯ブートストラップ）。二つの版は別の基準日の子どもで測っているため、区間が重なる差は差と言えません"
+        "括弧は90％区間（世帯ブートストラップ）。二つの版は別の基準日のこどもで測っているため、区間が重なる差は差と言えません"
         if ja
         else "in brackets 90 % intervals (household bootstrap); two versions are measured on other dates: where intervals "
         "overlap there is no difference to speak of"

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from kodomo_platform.cli.languages import say, say_error
+from kodomo_platform.cli.languages import language, say, say_error
 from kodomo_platform.cli.options import Home, Json, apply_home, console
 from kodomo_platform.errors import PublishingError
+from kodomo_platform.moments import shown_moment
 from kodomo_platform.settings import get_settings
 
 app = typer.Typer(help="Published snapshots: list them, verify them.", no_args_is_help=True)
@@ -65,7 +66,9 @@ def list_snapshots(municipality: Codes = None, home: Home = None, as_json: Json 
             snapshot.as_of.isoformat(),
             snapshot.version,
             "●" if snapshot.is_current else "",
-            str(snapshot.manifest.get("created_at", say("manifest cannot be read"))),
+            shown_moment(snapshot.manifest["created_at"], language())
+            if "created_at" in snapshot.manifest
+            else say("manifest cannot be read"),
             f"{rows.get('child_register', 0):,}",
             f"{rows.get('risk_scores', 0):,}",
             _verdict(str(snapshot.manifest.get("quality", {}).get("verdict", ""))),

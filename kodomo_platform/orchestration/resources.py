@@ -17,6 +17,9 @@ from kodomo_platform.orchestration.landing_state import landed
 from kodomo_platform.orchestration.tags import AS_OF, LANDED, NAME
 from kodomo_platform.settings import get_settings, municipality_code
 
+# The as-of date of the run that holds a municipality's lock in this process.
+_FIXED: dict[str, date] = {}
+
 
 class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
     """What may be chosen when a run is launched. Every asset asks for it, and with it comes the municipality's lock."""
@@ -35,7 +38,10 @@ class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
             return
         with municipality_lock(code, f"run {context.run.run_id}"):
             self._tag(context, code)
-            yield self
+            try:
+                yield self
+            finally:
+                _FIXED.pop(code, None)
 
     def _tag(self, context: dg.InitResourceContext, code: str) -> None:
         """What people filter runs by, and what had landed when the run began; whoever started the run."""
@@ -49,7 +55,13 @@ class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
             tags[NAME] = municipality.name_ja
             if LANDED not in run.tags and (state := landed(code)):
                 tags[LANDED] = state
-            tags[AS_OF] = self.as_of_date(municipality).isoformat()
+            # fixed once: a file that lands while the run is at work must not move its later steps to another date. A step
+            # in a process of its own finds the date that the first one wrote down
+            stored = instance.get_run_by_id(run.run_id)
+            noted = None if stored is None else stored.tags.get(AS_OF)
+            as_of = date.fromisoformat(noted) if noted and not self.as_of else self.as_of_date(municipality)
+            _FIXED[code] = as_of
+            tags[AS_OF] = as_of.isoformat()
         with suppress(Exception):  # a tag is a convenience: no reason to lose a run
             instance.add_run_tags(run.run_id, tags)
 
@@ -62,6 +74,8 @@ class RunSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise ConfigurationError(
                     "as_of is not a date", where="run configuration", expected="YYYY-MM-DD, e.g. 2026-10-01"
                 ) from None
+        if municipality.code in _FIXED:
+            return _FIXED[municipality.code]
         from kodomo_platform.extracts import complete_extract_dates
 
         dates = complete_extract_dates(municipality, get_settings().landing)

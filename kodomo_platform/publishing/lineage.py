@@ -21,6 +21,7 @@ import duckdb
 from kodomo_platform import operations
 from kodomo_platform.catalog import Item, load_catalog
 from kodomo_platform.errors import PublishingError
+from kodomo_platform.moments import shown_day
 from kodomo_platform.quality.quarantine import REASONS
 from kodomo_platform.settings import get_settings
 from kodomo_platform.shelf import Snapshot, require_open, snapshot_as_of, verify
@@ -71,6 +72,8 @@ class FileRows:
     archive_path: str
     #: whether the very bytes are still there: in the archive, or at the landing path
     bytes_kept: bool
+    #: the same rows as an editor or a spreadsheet counts them: titles and header included
+    line_numbers: list[int] = field(default_factory=list)
     #: of these rows, what was set apart and moved no feature: row number, item, reason, extent, office asked
     set_apart: list[dict[str, Any]] = field(default_factory=list)
 
@@ -86,6 +89,8 @@ class RecordStep:
     match_probability: float | None
     used: bool
     files: list[FileRows]
+    #: whose record it is: the child's own, or that of another child of the household behind a reason about the household
+    whose: str = "own"
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,10 @@ class LineageTree:
     records: list[RecordStep]
     quality: dict[str, Any]
     governed_by: dict[str, Any]
+    #: what consent opened, on whose word and when; state "not_needed" where the law alone is the ground
+    consent: dict[str, Any] = field(default_factory=dict)
+    #: items that the municipality decided about for this theme: item, include, reason, by, on
+    decisions: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -125,6 +134,14 @@ def lineage(code: str, child_id: str, theme: str, as_of: date | None = None) -> 
             features = _features(con, snapshot, child_id, _json_list(score.pop("reasons")))
             used = {source for feature in features for source in feature.sources}
             records = _records(con, snapshot, child_id, used)
+            kin_sources = {s for feature in features if _is_of_household(feature.feature) for s in feature.sources}
+            for kin in _household(con, snapshot, child_id) if kin_sources else []:
+                records += [
+                    replace(step, whose="household")
+                    for step in _records(con, snapshot, kin, kin_sources)
+                    if step.source in kin_sources
+                ]
+            consent = _consent(con, snapshot, child_id)
         except duckdb.Error as error:
             raise PublishingError(
                 "this snapshot cannot be read",
@@ -155,7 +172,58 @@ def lineage(code: str, child_id: str, theme: str, as_of: date | None = None) -> 
         records=records,
         quality=snapshot.manifest["quality"],
         governed_by=snapshot.manifest["governed_by"],
+        consent=consent,
+        decisions=_decisions(code, theme),
     )
+
+
+def _is_of_household(feature: str) -> bool:
+    """Whether the feature tells something of other children of the home."""
+    return any(part.strip().startswith(("household_", "sibling_", "siblings_")) for part in feature.split("&"))
+
+
+def _household(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str) -> list[str]:
+    """The other published children of the child's household. Whom consent leaves out is not published."""
+    return [
+        row["child_id"]
+        for row in _rows(
+            con,
+            "select o.child_id from read_parquet($file) as c join read_parquet($file) as o using (household_id) "
+            "where c.child_id = $child and o.child_id <> $child order by 1",
+            {"file": str(snapshot.file("child_features")), "child": child_id},
+        )
+    ]
+
+
+def _consent(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str) -> dict[str, Any]:
+    file = snapshot.file("consents")
+    if not file.is_file():  # published before snapshots held it
+        return {}
+    rows = _rows(con, "select * exclude (child_id) from read_parquet(?) where child_id = ?", [str(file), child_id])
+    return {name: _plain(value) for name, value in rows[0].items()} if rows else {}
+
+
+def _decisions(code: str, theme: str) -> list[dict[str, Any]]:
+    """What was decided about items for this theme, as it stands today."""
+    from kodomo_platform.errors import MunicipalityError
+    from kodomo_platform.municipalities import load_municipality
+    from kodomo_platform.quality.decisions import effective
+
+    try:
+        municipality = load_municipality(code)
+    except MunicipalityError:  # the snapshot outlives the municipality's file
+        return []
+    return [
+        {
+            "item": one.item,
+            "include": one.include,
+            "reason": one.reason,
+            "by": one.decided_by,
+            "on": one.decided_on.isoformat(),
+        }
+        for one in effective(municipality)
+        if one.theme == theme
+    ]
 
 
 def _score(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, theme: str) -> dict[str, Any]:
@@ -310,6 +378,7 @@ def _records(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, 
                 files=[
                     replace(
                         _file_rows(snapshot.municipality, sha256, numbers, files.get((source, sha256), {})),
+                        line_numbers=[number + _lines_above(snapshot.municipality, source) for number in numbers],
                         set_apart=[row for row in apart.get((source, sha256), []) if row["row_number"] in set(numbers)],
                     )
                     for sha256, numbers in found.items()
@@ -317,6 +386,21 @@ def _records(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, child_id: str, 
             )
         )
     return sorted(steps, key=lambda step: (not step.used, step.source))
+
+
+@lru_cache(maxsize=256)
+def _lines_above(code: str, source: str) -> int:
+    """Lines that stand above the first record of a source's file: titles and header, as the municipality's file says."""
+    from kodomo_platform.errors import MunicipalityError
+    from kodomo_platform.municipalities import load_municipality
+
+    try:
+        config = load_municipality(code).by_source.get(source)
+    except MunicipalityError:
+        return 0
+    if config is None:
+        return 0
+    return config.file.skip_rows + (1 if config.file.header and config.file.format != "fixed" else 0)
 
 
 def _set_apart(
@@ -364,7 +448,7 @@ def feature_definitions() -> dict[str, dict[str, Any]]:
     return {str(entry["feature"]): dict(entry) for entry in content["features"]}
 
 
-def _rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]) -> list[dict[str, Any]]:
+def _rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | dict[str, Any]) -> list[dict[str, Any]]:
     cursor = con.execute(query, parameters)
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -417,7 +501,13 @@ _WORDS: dict[str, tuple[str, str]] = {
     "records": ("名寄せされた記録", "Linked records"),
     "unused": ("（今回の寄与なし）", "(not behind these features)"),
     "file": ("ファイル", "file"),
-    "rows": ("行", "rows"),
+    "rows": ("行（ファイル上の行）", "lines"),
+    "household": ("同じ世帯のこどもの", "another child of the household:"),
+    "consent": ("同意", "Consent"),
+    "ground": ("根拠", "ground"),
+    "decisions": ("項目についての決定", "Decisions about items"),
+    "kept": ("用いる", "used"),
+    "left_out": ("用いない", "left out"),
     "extract": ("抽出日", "extract date"),
     "bytes_gone": ("原本なし", "bytes not kept here"),
     "quality": ("品質判定", "Quality verdict"),
@@ -505,13 +595,24 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
                 continue
             told.add(item.key)
             leaf.add(f"{word('law')}: {escape(item.legal_basis)}")
-            if item.beyond_purpose:
+            if _rests_on_consent(tree, item):
+                leaf.add(f"{word('ground')}: {_consent_words(tree, side)}")
+            elif item.beyond_purpose:
                 ground = item.beyond_purpose["ground"]
                 beyond = leaf.add(f"{word('beyond')}: {_GROUND.get(ground, (ground, ground))[side]}")
                 for part in ("reasoning", "period", "approver"):
                     beyond.add(f"{word(part)}: {escape(item.beyond_purpose[part])}")
             leaf.add(f"{word('holder')}: {escape(item.holder)}")
             leaf.add(f"{word('purpose')}: {escape(item.purpose)}")
+    if tree.consent and tree.consent.get("state") != "not_needed":
+        root.add(f"[bold]{word('consent')}[/bold]: {escape(_consent_words(tree, side))}")
+    if tree.decisions:
+        branch = root.add(f"[bold]{word('decisions')}[/bold]")
+        for decision in tree.decisions:
+            kept = word("kept") if decision["include"] else word("left_out")
+            branch.add(
+                escape(f"{decision['item']}: {kept} · {decision['on']} · {decision['by']} · {decision['reason']}")
+            )
     # base, remainder, certainty and the list of absent inputs come from no item
     notes = [step for step in tree.features if not step.items]
     if notes:
@@ -529,18 +630,20 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
     for record in tree.records:
         method = _METHOD.get(record.match_method, (record.match_method, record.match_method))[side]
         chance = "" if record.match_probability is None else f" p={record.match_probability:.3f}"
-        node = branch.add(f"{label(record)}: {method}{chance} {'' if record.used else word('unused')}".rstrip())
+        whose = "" if record.whose == "own" else f"{word('household')} "
+        node = branch.add(f"{whose}{label(record)}: {method}{chance} {'' if record.used else word('unused')}".rstrip())
         for file in record.files:
             gone = "" if file.bytes_kept else f" · {word('bytes_gone')}"
             leaf = node.add(
-                f"{escape(file.file_name)} · {word('rows')} {_ranges(file.row_numbers)} · {word('extract')}"
+                f"{escape(file.file_name)} · {word('rows')} {_ranges(file.line_numbers or file.row_numbers)}"
+                f" · {word('extract')}"
                 f" {file.extract_date} · sha256 {file.sha256[:12]}…{gone}"
             )
             for row in file.set_apart:
                 reason = REASONS.get(str(row["reason"]))
                 why = row["reason"] if reason is None else (reason.ja, reason.en)[side]
                 leaf.add(
-                    f"{word('set_apart')}: {word('rows')} {row['row_number']} · {escape(str(row['item']))} · {escape(why)} "
+                    f"{word('set_apart')}: {word('rows')} {_as_seen(file, row['row_number'])} · {escape(str(row['item']))} · {escape(why)} "
                     f"→ {escape(str(row['asked_of']))}"
                 )
     verdict = str(tree.quality["verdict"])
@@ -556,12 +659,56 @@ def render(tree: LineageTree, language: Language = "ja") -> Any:
     return root
 
 
+def _rests_on_consent(tree: LineageTree, item: LawfulItem) -> bool:
+    """Whether consent is the ground of this item for this child: the municipality's rule covers its domain."""
+    from kodomo_platform.errors import MunicipalityError
+    from kodomo_platform.municipalities import load_municipality
+
+    if tree.consent.get("state", "not_needed") == "not_needed":
+        return False
+    try:
+        rule = load_municipality(tree.municipality).consent
+    except MunicipalityError:
+        return False
+    return rule.rule == "opt_in" and (not rule.applies_to or item.key.partition(".")[0] in rule.applies_to)
+
+
+def _consent_words(tree: LineageTree, side: int) -> str:
+    """The consent that holds: ground, day, by whom, by which route, until when."""
+    consent, ja = tree.consent, side == 0
+    if consent.get("state") in ("no_line", None):
+        return ("同意記録なし（同意を要しない範囲）", "no line of consent (none is needed for what is used)")[side]
+    language: Language = "ja" if ja else "en"
+    items = load_catalog().sources["consent.record"].by_name
+
+    def coded(name: str) -> str:
+        label = (items[name].codes or {}).get(str(consent.get(name)))
+        return "" if label is None else (label.ja if ja else label.en)
+
+    parts = [_GROUND["i"][side]]
+    if consent.get("decided_on"):
+        parts.append(("同意日 " if ja else "consented on ") + shown_day(consent["decided_on"], language))
+    parts += [text for text in (coded("given_by"), coded("route")) if text]
+    if consent.get("evidence"):
+        parts.append(("同意書 " if ja else "evidence ") + str(consent["evidence"]))
+    if consent.get("valid_until"):
+        parts.append(("期限 " if ja else "until ") + shown_day(consent["valid_until"], language))
+    return ("、" if ja else ", ").join(parts)
+
+
 def _theme_label(theme: str, language: Language) -> str:
     """The theme's name for people, with its key."""
     from kodomo_platform.scoring import load_themes
 
     known = load_themes().get(theme)
     return theme if known is None else f"{known.label_ja if language == 'ja' else known.label_en} ({theme})"
+
+
+def _as_seen(file: FileRows, number: int) -> int:
+    """The row's line in its file."""
+    if number in file.row_numbers and file.line_numbers:
+        return file.line_numbers[file.row_numbers.index(number)]
+    return number
 
 
 def _shown(value: Any) -> str:

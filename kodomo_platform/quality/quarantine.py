@@ -46,7 +46,7 @@ REASONS: dict[str, Reason] = {
         "export the number as text (a spreadsheet makes exponents and formulas of it)",
     ),
     "unknown_number": Reason(
-        "row", "番号が台帳になく、どの子どもにも結べない", "its number stands in no register: it belongs to no child",
+        "row", "番号が台帳になく、どのこどもにも結べない", "its number stands in no register: it belongs to no child",
         "番号が正しいか、台帳の側にその人の行があるかを確認してください",
         "see whether the number is right and whether the register holds the person",
     ),

@@ -393,7 +393,7 @@ def _set_apart(found: Sequence[SetApart]) -> str:
         two("問い合わせ先", "Asked of"), two("お願いすること", "What is asked"),
     )  # fmt: skip
     note = two(
-        "ここにある行・値は判定に使わず、その子どもの該当する特徴量は「読み取れない値」とします。町全体の処理は続けます。行番号は訂正依頼票にあります。",
+        "ここにある行・値は判定に使わず、そのこどもの該当する特徴量は「読み取れない値」とします。町全体の処理は続けます。行番号は訂正依頼票にあります。",
         "What stands here is not used; the feature it would touch is 'unreadable' for the child, and the run goes on. "
         "The row numbers stand in the correction sheets.",
     )
@@ -427,7 +427,7 @@ def _features(found: Sequence[FeatureAvailability]) -> str:
         )
         numbers = tuple(f"{one.counts.get(s, 0):,}" if one.counts.get(s) else "" for s in colours)
         rows.append((f"<code>{escape(one.feature)}</code>", bar, *numbers))
-    heads = (two("特徴量", "Feature"), two("子どもの割合", "Share of children"), *(two(*said[s]) for s in colours))
+    heads = (two("特徴量", "Feature"), two("こどもの割合", "Share of children"), *(two(*said[s]) for s in colours))
     return _table(heads, rows, tuple(range(2, 2 + len(colours))))
 
 
@@ -575,7 +575,7 @@ def render(
     )  # fmt: skip
     if features:
         parts.append(
-            f"<h2>{two('子どもごとの取得可能性(そろっていない特徴量)', 'Availability by child: features not complete')}</h2>"
+            f"<h2>{two('こどもごとの取得可能性(そろっていない特徴量)', 'Availability by child: features not complete')}</h2>"
         )
         parts.append(_features(features))
     parts.append(f"<h2>{two('欠けについての決定', 'Decisions about absence')}</h2>" + _decisions(decided))

@@ -30,7 +30,7 @@ MEASURES = {
     "precision_at_capacity": ("定員での適合率", "Precision at capacity"),
     "recall_at_capacity": ("定員での再現率", "Recall at capacity"),
     "lift_at_capacity": ("定員でのリフト", "Lift at capacity"),
-    "visits_per_outcome": ("1人に出会うまでの訪問数", "Visits per child found"),
+    "visits_per_outcome": ("該当者1人当たりの訪問件数", "Visits per child found"),
     "average_precision": ("平均適合率（PR-AUC）", "Average precision (PR-AUC)"),
     "auc": ("ROC-AUC", "ROC-AUC"),
     "brier": ("Brier（小さいほどよい）", "Brier (smaller is better)"),
@@ -196,7 +196,7 @@ def _capacity(axis: Any, y: Ints, probabilities: Mapping[str, Floats], chosen: s
             label=_label(name),
             color=_INK.get(name),
         )
-    axis.set(xlabel="会う子どもの数（のべ）", ylabel="出会える割合", title="定員と再現率", ylim=(0, 1.02))
+    axis.set(xlabel="会うこどもの数（のべ）", ylabel="出会える割合", title="定員と再現率", ylim=(0, 1.02))
     axis.legend(fontsize=7)
 
 

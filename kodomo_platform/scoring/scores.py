@@ -943,17 +943,32 @@ def _sentence(language: str) -> str:
         yes, no = ("はい", "いいえ") if language == "ja" else ("yes", "no")
         value = f"s.value_{part}"
         form = f"t.format_{part}"
+        size = f"format('{{:.1f}}', abs({value}) * 100)"
+        up, down, same = (
+            ("ポイント上昇", "ポイント低下", "変わりなし")
+            if language == "ja"
+            else (" points up", " points down", "unchanged")
+        )
+        points = f"case when abs({value}) < 0.0005 then '{same}' when {value} > 0 then {size} || '{up}' else {size} || '{down}' end"
+        year = f"format('{{:.0f}}', {value} - if({value} > 6, 6, 0))"
+        grade = (
+            f"if({value} > 6, '中学', '小学') || {year} || '年生'"
+            if language == "ja"
+            else f"if({value} > 6, 'lower secondary school year ', 'elementary school year ') || {year}"
+        )
         return (
             f"case when {value} is null then t.label_{part}_{language} || "
             f"'{'：' if language == 'ja' else ': '}' || list_extract({absent!r}, s.status_{part}) "
             f"else replace(t.sentence_{part}_{language}, '{{value}}', "
             f"case {form} "
             f"when 'percent' then format('{{:.1f}}', {value} * 100) "
-            f"when 'decimal' then format('{{:.1f}}', {value}) "
+            f"when 'points' then {points} "
+            f"when 'grade' then {grade} "
+            f"when 'decimal' then format('{{:,.1f}}', {value}) "
             f"when 'flag' then case when {value} > 0 then '{yes}' else '{no}' end "
             f"when 'level' then coalesce(list_extract(t.levels_{part}_{language}, {value}::int + 1), "
             f"format('{{:.0f}}', {value})) "
-            f"else format('{{:.0f}}', {value}) end) end"
+            f"else format('{{:,.0f}}', {value}) end) end"
         )
 
     joint = "、かつ" if language == "ja" else "; and "

@@ -40,7 +40,7 @@ class Feature(_Frozen):
     items: list[str] = Field(min_length=1)
     lookback_months: int = Field(ge=0)
     unit: str
-    format: Literal["int", "decimal", "percent", "flag", "level"]
+    format: Literal["int", "decimal", "percent", "points", "grade", "flag", "level"]
     sentence_ja: str
     sentence_en: str
     risk: Literal["more", "less"] | None = Field(

@@ -233,7 +233,7 @@ def train_theme(
         if row.biased and row.kind in PROTECTED
     ]
     if evaluation.drift is not None and evaluation.drift > DRIFT:
-        failures.append(f"いま判定する子どもの分布が学習時と違う（PSI {evaluation.drift:.2f} > {DRIFT}）")
+        failures.append(f"いま判定するこどもの分布が学習時と違う（PSI {evaluation.drift:.2f} > {DRIFT}）")
     metrics = dict(results[chosen]) | evaluation.metrics() | case_measures(verdicts[chosen])
     recorded = record(
         Finding(

@@ -170,6 +170,21 @@ UNSEEN = Table(
     note="children whom nobody has seen for long ('long') or ever ('never'): an alarm; or nobody could ('no_source'): none",
 )
 
+CONSENTS = Table(
+    name="consents",
+    origin="linkage.lnk_child_consent",
+    zone=Zone.IDENTITY,
+    columns=_columns(
+        "child_id varchar, state varchar, open_domains varchar[], open_items varchar[], themes varchar[], decided_on date,"
+        "valid_until date, given_by varchar, route varchar, evidence varchar, source_file_sha256 varchar,"
+        "source_row_number bigint"
+    ),
+    key=("child_id",),
+    only="child_id in (select child_id from marts.mart_child)",
+    since="2.0",
+    note="what consent opens of each child on the as-of date, and the ledger's line that says so; 'not_needed': the law does",
+)
+
 FLAGS = Table(
     name="flags",
     origin="marts.mart_flag",
@@ -261,6 +276,7 @@ TABLES: tuple[Table, ...] = (
     RISK_SCORES,
     UNSEEN,
     FLAGS,
+    CONSENTS,
     CHILD_REGISTER,
     PROTECTED_ADDRESSES,
     CHILD_FEATURES,

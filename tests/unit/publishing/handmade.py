@@ -105,6 +105,11 @@ def fill(con: duckdb.DuckDBPyConnection, *, run_id: str = RUN, as_of: date = AS_
         create or replace table marts.mart_flag as select 'C-2' as child_id, date '2026-09-28' as flagged_on,
           'neglect_sign' as flag, 'high' as severity, '小児科' as department, 'P-1' as source_record_id,
           '{FILE}' as source_file_sha256, 9::bigint as source_row_number, {day} as extract_date;
+        create or replace table linkage.lnk_child_consent as select c as child_id, 'not_needed' as state,
+          ['resident', 'education'] as open_domains, []::varchar[] as open_items, null::varchar[] as themes,
+          null::date as decided_on, null::date as valid_until, null::varchar as given_by, null::varchar as route,
+          null::varchar as evidence, null::varchar as source_file_sha256, null::bigint as source_row_number
+          from (values ('C-1'), ('C-2'), ('C-3')) as t(c);
         create or replace table marts.mart_withheld as select 'C-9' as child_id, 'withdrawn' as state,
           date '2026-09-20' as since;
         create or replace table quality.quarantine as select {day} as as_of_date, 'education.fees' as source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_the_tree_is_readable_and_holds_no_name(published: Path, language: str) 
     with console.capture() as capture:
         console.print(render(lineage(CODE, "C-1", THEME), "ja" if language == "ja" else "en"))
     text = capture.get()
-    for expected in ("0.700", "mlrun-9", "審査 太郎", "kessek.csv", "1-2"):
+    for expected in ("0.700", "mlrun-9", "審査 太郎", "kessek.csv", "2-3"):
         assert expected in text
     assert ("法的根拠" in text) == (language == "ja")
     assert NAME not in text
@@ -102,3 +103,39 @@ def test_the_commands_answer_programs(published: Path) -> None:
     found = runner.invoke(snapshots_app, ["verify"])
     assert found.exit_code == 1
     assert "このスナップショットのものではありません" in found.stdout
+
+
+def test_consent_household_and_lines_are_part_of_the_answer(home: Path) -> None:
+    con = duckdb.connect()
+    fill(con)
+    con.execute(
+        "update linkage.lnk_child_consent set state = 'given', decided_on = date '2026-04-01', given_by = 'guardian', "
+        "route = 'paper', evidence = '同意書12' where child_id = 'C-1'"
+    )
+    reasons = (
+        '[{"item": "education.attendance.late_days", "feature": "household_late_rate_24m", "value": 1, "status": "present", '
+        '"contribution": 0.5, "sentence_ja": "x", "sentence_en": "x"}]'
+    )
+    con.execute("update marts.risk_scores set reasons = ? where child_id = 'C-1'", [reasons])
+    publish(con, Town(), AS_OF, dagster_run_id=RUN, code_version="abc123")
+    tree = lineage(CODE, "C-1", "school_refusal")
+    assert (tree.consent["state"], tree.consent["given_by"], tree.consent["decided_on"]) == (
+        "given",
+        "guardian",
+        "2026-04-01",
+    )
+    # a reason about the household names the rows of the others' records
+    kin = [step for step in tree.records if step.whose == "household"]
+    assert [step.source for step in kin] == ["education.attendance"]
+    assert kin[0].files[0].row_numbers
+    # rows as an editor counts them: below the header
+    own = next(step for step in tree.records if step.whose == "own" and step.source == "education.attendance")
+    assert [line - row for row, line in zip(own.files[0].row_numbers, own.files[0].line_numbers, strict=True)] == [1, 1]
+    con.close()
+    text = Console(width=200, file=io.StringIO(), record=True)
+    text.print(render(tree))
+    shown = text.export_text()
+    assert "第69条第2項第1号" in shown
+    assert "2026年4月1日" in shown
+    assert "保護者" in shown
+    assert "同じ世帯のこどもの" in shown

@@ -58,6 +58,7 @@ def test_the_contract_is_kept(con: duckdb.DuckDBPyConnection, home: Path) -> Non
     assert snapshot.row_counts == {
         "child_features": 3, "child_register": 3, "crosswalk": 5, "quality_results": 2, "rejects": 1, "risk_scores": 3,
         "source_rows": 5, "withheld": 1, "protected_addresses": 0, "quarantine": 1, "unseen": 1, "flags": 1,
+        "consents": 3,
     }  # fmt: skip
     manifest = json.loads((snapshot.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["quality"]["verdict"] == "passed_with_warnings"
