@@ -154,3 +154,15 @@ def try_files(
             print(say(f"{name}: no source's pattern names this file"))
     if refused or not trial.sources:
         raise typer.Exit(1)
+
+
+@app.command()
+def draft(
+    files: Annotated[list[Path], typer.Argument(help="Delivered files.")],
+    home: Home = None,
+) -> None:
+    """Propose the sources of a municipality's file from delivered files, with the questions that only people can answer."""
+    apply_home(home)
+    from kodomo_platform.extracts.drafting import draft_file, draft_text
+
+    sys.stdout.write(draft_text([draft_file(file) for file in files]))
