@@ -66,6 +66,8 @@ HABIT_SHARE = 0.05
 """Of a file's records: so many without their last fields are a program that leaves empty cells out; fewer are torn."""
 
 _REJECTS_KEPT_BEFORE_GIVING_UP = 100_000
+# One rejected record says nothing about a file of at least so many records, whatever its share is.
+_ODD_RECORDS, _ENOUGH_RECORDS = 1, 20
 
 
 @dataclass(frozen=True)
@@ -857,7 +859,9 @@ class _Counter:
                 expected="a file that is wholly there",
                 action="ask the holder to send it again; the last good state is untouched",
             )
-        if len(self.rejects) * 100 > self.rows_in * self.municipality.reject_limit_percent:
+        # one odd record is set apart, however small the extract is: only a share says that the file is broken
+        odd = len(self.rejects) <= _ODD_RECORDS and self.rows_in >= _ENOUGH_RECORDS
+        if not odd and len(self.rejects) * 100 > self.rows_in * self.municipality.reject_limit_percent:
             self._refuse(opened)
         if opened.plan.header is None and self.padded and len(self.padded) == self.rows_in - len(self.rejects):
             raise ExtractError(
