@@ -343,6 +343,23 @@ def decide(
 
 
 @app.command()
+def accept(
+    municipality: Code,
+    expectation: Annotated[str, typer.Option(help="schema.table:id, as `kodomo quality show` prints it.")],
+    percent: Annotated[float, typer.Option(help="Percent of faults that is accepted.")],
+    reason: Annotated[str, typer.Option(help="Why, in a sentence: it is shown beside the figures.")],
+    by: Annotated[str, typer.Option(help="Office that decides.")],
+    home: Home = None,
+) -> None:
+    """Record which percent of faults an expectation accepts from the next run on, with the reason."""
+    apply_home(home)
+    from kodomo_platform.quality.decisions import accept as record
+
+    record(municipality, expectation, percent, reason, by)
+    typer.echo(f"{expectation} ≤ {percent:g} %")
+
+
+@app.command()
 def docs(
     municipality: Code,
     run: Annotated[str | None, typer.Option("--run", help="Run id (default: the latest).")] = None,

@@ -18,7 +18,7 @@ from kodomo_platform.catalog import load_catalog
 from kodomo_platform.errors import QualityError
 
 if TYPE_CHECKING:
-    from kodomo_platform.municipalities.models import AbsenceDecision, Municipality
+    from kodomo_platform.municipalities.models import AbsenceDecision, Municipality, QualityOverride
 
 
 def decisions_file(code: str) -> Path:
@@ -130,6 +130,48 @@ def decide(
         include=include,
     )
     return made
+
+
+def thresholds(code: str) -> list[QualityOverride]:
+    """The newest threshold on record for each expectation (``schema.table:id``), oldest decision first."""
+    from kodomo_platform import operations
+    from kodomo_platform.municipalities.models import QualityOverride
+
+    newest = {decision.subject: decision for decision in operations.analysis_decisions(code, "threshold")}
+    return [
+        QualityOverride(
+            table=subject.partition(":")[0],
+            item=None,
+            expectation=subject.partition(":")[2],
+            threshold=decision.threshold or 0.0,
+            reason=f"{decision.reason} ({decision.decided_by}, {decision.decided_on})",
+        )
+        for subject, decision in newest.items()
+    ]
+
+
+def accept(code: str, expectation: str, percent: float, reason: str, by: str, on: dt.date | None = None) -> None:
+    """Record which percent of faults an expectation (``schema.table:id``) accepts from the next run on.
+
+    Raises:
+        QualityError: no such expectation, or a percent that none can be.
+    """
+    from kodomo_platform import operations
+    from kodomo_platform.municipalities.models import QualityOverride
+    from kodomo_platform.quality.suites import check_override, threshold_fault
+
+    if fault := threshold_fault(percent):
+        raise QualityError(fault, where=expectation)
+    table, _, name = expectation.partition(":")
+    check_override(QualityOverride(table=table, item=None, expectation=name, threshold=percent, reason=reason or "-"))
+    operations.decide_analysis(
+        code,
+        "threshold",
+        expectation,
+        operations.Act(by, reason, "quality"),
+        decided_on=on or dt.date.today(),
+        threshold=percent,
+    )
 
 
 def keep(con: duckdb.DuckDBPyConnection, municipality: Municipality) -> int:

@@ -21,6 +21,7 @@ import duckdb
 
 from kodomo_platform.catalog import Catalog, load_catalog
 from kodomo_platform.errors import QualityError
+from kodomo_platform.quality.decisions import thresholds
 from kodomo_platform.quality.results import ExpectationResult, judge, write_results
 from kodomo_platform.quality.suites import Expectation, Suite, load_suites, with_overrides
 from kodomo_platform.quality.vocabulary import VOCABULARY, Check, Reading, Target, read_once
@@ -314,7 +315,8 @@ def validate(
     same scans without Great Expectations. Results hold counts only.
     """
     code = municipality if isinstance(municipality, str) else municipality.code
-    overrides: Any = [] if isinstance(municipality, str) else municipality.quality_overrides
+    # what was decided by command is newer than the town's file, so it comes last
+    overrides: Any = [] if isinstance(municipality, str) else [*municipality.quality_overrides, *thresholds(code)]
     catalog = load_catalog()
     with opened(con_or_path, write=record) as con:
         present = table_columns(con)

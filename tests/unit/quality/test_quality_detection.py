@@ -12,8 +12,18 @@ from kodomo_platform.errors import QualityError
 from kodomo_platform.municipalities import load_municipality
 from kodomo_platform.quality import engine, validate
 from kodomo_platform.quality.availability import availability
-from kodomo_platform.quality.decisions import decide, decisions_file, effective, excluded_items, keep, recorded
+from kodomo_platform.quality.decisions import (
+    accept,
+    decide,
+    decisions_file,
+    effective,
+    excluded_items,
+    keep,
+    recorded,
+    thresholds,
+)
 from kodomo_platform.quality.results import ExpectationResult
+from kodomo_platform.quality.suites import load_suites, with_overrides
 
 from .conftest import AS_OF, CODE, fill
 
@@ -103,6 +113,21 @@ def test_a_decision_holds_with_its_reason(home: Path, warehouse: duckdb.DuckDBPy
     assert keep(warehouse, town) == len(effective(town))
     row = warehouse.execute("select include, reason from quality.absence_decision where item = ?", [item]).fetchone()
     assert row == (True, "the schools deliver now")
+
+
+def test_a_threshold_decided_by_command_is_on_record_and_counts(home: Path) -> None:
+    expectation = next(e for suite in load_suites().values() for e in suite.expectations if e.item)
+    identifier = f"{expectation.table}:{expectation.id}"
+    accept(CODE, identifier, 12.5, "the schools type it by hand", "board")
+    accept(CODE, identifier, 20, "until the new form", "board")
+    (override,) = thresholds(CODE)
+    assert (override.threshold, "new form" in override.reason) == (20, True)
+    (changed,) = with_overrides([expectation], [override])
+    assert changed.threshold == 20
+    with pytest.raises(QualityError, match="no suite has"):
+        accept(CODE, "raw.nothing:x", 5, "why", "board")
+    with pytest.raises(QualityError, match="percent"):
+        accept(CODE, identifier, 100, "why", "board")
 
 
 def test_a_decision_without_sense_is_refused(home: Path) -> None:
