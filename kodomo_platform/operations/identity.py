@@ -64,8 +64,9 @@ def require_own(connection: Any) -> None:
     expected = home_identity()
     secret = None if _is_missing(connection) else _secret(connection)
     if secret is None:
-        if expected is None and not has_published():
-            return  # a home that begins
+        # a home that begins; or whose database knows what was published, and no child id was ever given out
+        if expected is None and (not has_published() or _knows_publications(connection)):
+            return
         raise _refused("the operations database of this home is missing or empty", connection)
     if expected is not None and fingerprint(secret) != expected:
         raise _refused("the operations database is another installation's", connection)
@@ -121,6 +122,14 @@ def _is_missing(connection: Any) -> bool:
     file = Path(str(connection.settings_dict["NAME"]))
     # opening a file that is not there would make it
     return not file.exists() or file.stat().st_size == 0
+
+
+def _knows_publications(connection: Any) -> bool:
+    if _is_missing(connection) or "operations_publication" not in connection.introspection.table_names():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("select 1 from operations_publication limit 1")
+        return cursor.fetchone() is not None
 
 
 def _secret(connection: Any) -> str | None:
