@@ -173,6 +173,7 @@ def derive(manifest: dict[str, Any]) -> dict[str, dict[str, list[list[str]]]]:
             raise RuntimeError(f"no column lineage for {node['name']}: {error}") from error
         if not isinstance(qualified, exp.Query):
             raise RuntimeError(f"no column lineage for {node['name']}: it is not a query")
+        _align_unions_by_name(qualified)
         names = [str(name) for name in qualified.named_selects]
         # a model without a contract: the columns of its last select
         schema.setdefault(node["schema"], {}).setdefault(node["name"], dict.fromkeys(names, "varchar"))
@@ -189,6 +190,33 @@ def derive(manifest: dict[str, Any]) -> dict[str, dict[str, list[list[str]]]]:
             traced[column] = sorted([table, name] for table, name in leaves)
         result[_table_name(node)] = traced
     return result
+
+
+def _align_unions_by_name(query: Any) -> None:
+    """Give every branch of a ``union all by name`` all columns in one order, those it lacks as null.
+
+    sqlglot follows a column through a union by its place, and finds none that the first branch lacks.
+    """
+    from sqlglot import exp
+
+    for union in [one for one in query.find_all(exp.SetOperation) if one.args.get("by_name")]:
+        if union.parent is not None and isinstance(union.parent, exp.SetOperation) and union.parent.args.get("by_name"):
+            continue  # the outermost one speaks for those inside
+        branches = _branches(union)
+        names = list(dict.fromkeys(name for branch in branches for name in branch.named_selects))
+        for branch in branches:
+            known = {selected.alias_or_name: selected for selected in branch.selects}
+            branch.set("expressions", [known.get(name) or exp.alias_(exp.null(), name, quoted=True) for name in names])
+
+
+def _branches(query: Any) -> list[Any]:
+    """The selects of a union, from left to right; each union on the way is one by place from now on."""
+    from sqlglot import exp
+
+    if isinstance(query, exp.SetOperation):
+        query.set("by_name", False)
+        return [*_branches(query.left), *_branches(query.right)]
+    return [query.unnest()] if isinstance(query, exp.Subquery) else [query]
 
 
 def _in_order(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
