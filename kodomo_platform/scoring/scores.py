@@ -40,6 +40,7 @@ from kodomo_platform.scoring.additive import (
 from kodomo_platform.scoring.artifacts import approved
 from kodomo_platform.scoring.changes import add_changes, previous_scores
 from kodomo_platform.scoring.conformal import certainty, entries
+from kodomo_platform.scoring.stable_order import make_stable_order
 from kodomo_platform.scoring.themes import Feature, Theme, digest, load_features, load_themes
 
 # The order is the codes' order in a cohort: further kinds are added at the end.
@@ -52,7 +53,7 @@ REASONS_SHOWN = 6
 # Children whose reasons are written at a time.
 _PIECE = 50_000
 # Children of equal score are ordered by a hash, so that nobody is always first because of an old id.
-TIE_BREAK = "score descending, then md5(child_id || '|' || as_of_date) ascending"
+TIE_BREAK = "score descending, then md5(number of the child || '|' || as_of_date) ascending"
 
 _ABSENT_JA = {
     "blank": "欠損",
@@ -270,6 +271,7 @@ def _score_theme(
         pieces = list(zip(parts, both.map(lambda piece: evaluate(piece, theme, model, features), parts), strict=True))
     con.register("_scored", pa.concat_tables([scored.arrow for _, scored in pieces]))
     con.register("_known", _known_children(con, theme, as_of))
+    make_stable_order(con)
     try:
         con.execute(
             """
@@ -277,6 +279,8 @@ def _score_theme(
             with listed as (
                 select
                     s.*,
+                    -- the order among equals is the same in every home: ids are made from each one's own secret
+                    coalesce(c.position::varchar, s.child_id) as tie,
                     k.known_since,
                     case
                         when s.foremost then 'first'
@@ -285,6 +289,7 @@ def _score_theme(
                     end as list
                 from _scored as s
                 left join _known as k on s.child_id = k.child_id
+                left join stable_child as c on s.child_id = c.stable_id
             ),
             ranked as (
                 select
@@ -293,11 +298,11 @@ def _score_theme(
                         order by
                             list_position(['first', 'ranked', 'known'], list),
                             foremost_key desc nulls last,
-                            determinable desc, score desc, md5(child_id || '|' || $as_of::varchar)
+                            determinable desc, score desc, md5(tie || '|' || $as_of::varchar)
                     ) as rank,
                     row_number() over (
                         partition by list
-                        order by determinable desc, score desc, md5(child_id || '|' || $as_of::varchar)
+                        order by determinable desc, score desc, md5(tie || '|' || $as_of::varchar)
                     ) as place
                 from listed
             )

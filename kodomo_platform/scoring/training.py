@@ -59,6 +59,7 @@ from kodomo_platform.scoring.expert_cases import Verdict, judge, judge_model
 from kodomo_platform.scoring.groups import areas, kinds, postal_towns
 from kodomo_platform.scoring.recording import Finding, case_measures, record
 from kodomo_platform.scoring.scores import left_out, load_cohort, population_condition
+from kodomo_platform.scoring.stable_order import VIEW, make_stable_order
 from kodomo_platform.scoring.themes import Feature, Theme, load_features, load_themes
 from kodomo_platform.scoring.together import fit_shared
 from kodomo_platform.warehouse import table_exists
@@ -416,15 +417,22 @@ def load_training(
     Above `MAX_ROWS` whole households are left out, in an order fixed by their hash: the share of outcomes stays as it is.
     """
     names = sorted(theme.features)
+    make_stable_order(con)
     data = con.execute(
         f"""
         with rows as (
             select
-                f.child_id, f.as_of_date, coalesce(f.household_id, f.child_id) as household, f.sex,
+                f.child_id, f.as_of_date, c.position,
+                -- a household is called by the first of its children: its own id differs from home to home
+                coalesce(
+                    min(c.position) over (partition by coalesce(f.household_id, f.child_id))::varchar,
+                    f.household_id, f.child_id
+                ) as household, f.sex,
                 f.age_years as _age, f.single_parent as _single, f.siblings_count as _siblings,
                 {", ".join(f"f.{name} as watched__{name}" for name in WATCHED)},
                 {", ".join("f." + name for name in names)}
             from marts.mart_training_features as f
+            left join {VIEW} as c on f.child_id = c.stable_id
             where {population_condition(theme)}
                 and f.as_of_date + interval {theme.horizon_months} month <= $as_of::date
         ),
@@ -457,7 +465,7 @@ def load_training(
         semi join kept as h on r.household = h.household
         anti join known as k on r.child_id = k.child_id and r.as_of_date = k.as_of_date
         left join label as l on r.child_id = l.child_id and r.as_of_date = l.as_of_date
-        order by r.as_of_date, r.child_id
+        order by r.as_of_date, r.position, r.child_id
         """,
         {"as_of": as_of, "theme": theme.key},
     ).fetchnumpy()
