@@ -406,7 +406,7 @@ class _SourceLoad:
                     self._insert(batch, file, sha256)
             finally:
                 opened.close()
-        self._reject_torn(counter, file, sha256)
+        self._reject_torn(counter, opened, file, sha256)
         counter.finish(opened)
         self.report.warnings += [
             f"{file.where}: {count} records left out by the municipality's rule about {column}"
@@ -414,9 +414,14 @@ class _SourceLoad:
         ]
         self._finish(file, sha256, opened, counter)
 
-    def _reject_torn(self, counter: _Counter, file: LandedFile, sha256: str) -> None:
-        """Records that lack their last fields are a program's habit if there are many; a few are damaged ones."""
+    def _reject_torn(self, counter: _Counter, opened: OpenedFile, file: LandedFile, sha256: str) -> None:
+        """Records that lack their last fields are a program's habit if there are many; a few are damaged ones, unless they
+        would cost the whole file and what they lack is blank in most others, too."""
         if not counter.padded or len(counter.padded) >= counter.rows_in * HABIT_SHARE:
+            return
+        rejected = len(counter.rejects) + len(counter.padded)
+        too_many = rejected * 100 > counter.rows_in * self.municipality.reject_limit_percent
+        if too_many and self._lack_only_blanks(counter, opened, file, sha256):
             return
         self.con.execute(
             f"delete from raw.{self.source.raw_table} where _extract_date = ? and _source_file_sha256 = ? "
@@ -427,6 +432,26 @@ class _SourceLoad:
         counter.rejects += [Reject(row, "wrong_field_count") for row in counter.padded if row not in known]
         counter.rejects.sort(key=lambda reject: reject.row_number)
         counter.padded = []
+
+    def _lack_only_blanks(self, counter: _Counter, opened: OpenedFile, file: LandedFile, sha256: str) -> bool:
+        """Whether the items at the end that all padded records lack are blank in at least half of the others."""
+        last_first = sorted(opened.plan.wanted, key=lambda item: opened.plan.wanted[item], reverse=True)
+        given = ", ".join(
+            f"count(*) filter (where is_padded and trim(\"{item}\") <> ''), avg((trim(\"{item}\") = '')::int) filter (where not is_padded)"
+            for item in last_first
+        )
+        found = self.con.execute(
+            f"select {given} from (select *, list_contains(?, _row_number) as is_padded from raw.{self.source.raw_table} "
+            "where _extract_date = ? and _source_file_sha256 = ?)",
+            [counter.padded, file.extract_date, sha256],
+        ).fetchone()
+        assert found is not None
+        for filled, blank_elsewhere in zip(found[::2], found[1::2], strict=True):
+            if filled:
+                return True
+            if (blank_elsewhere or 0) < 0.5:
+                return False
+        return True
 
     def _insert(self, batch: Batch, file: LandedFile, sha256: str) -> None:
         if not len(batch.row_numbers):

@@ -119,6 +119,7 @@ def extract_asset(source: Source) -> dg.AssetsDefinition:
                 "columns_dropped_at_the_door": len(report.dropped_columns),
                 "items_not_held": sorted(report.absent_items),
                 "rejects_by_reason": dict(sorted(report.rejects.items())),
+                "lines_that_are_no_records": dict(sorted(report.not_records.items())),
                 "gaiji_kinds": len(report.gaiji),
                 "warnings": len(report.warnings),
                 "extract_dates": [day.isoformat() for day in report.extract_dates],

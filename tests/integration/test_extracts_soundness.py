@@ -309,3 +309,24 @@ def test_unknown_headers_are_shown_only_as_far_as_they_are_headers(con: duckdb.D
     land(home, children(30), header=["学籍番号", "氏名", "フリガナ", "山川アイ子", "児童備考"])
     text = refused(con, "lacks 2 of 5 mapped columns.*not mapped: 児童備考 ")
     assert "山川" not in text
+
+
+# ------------------------------------------------------------------------------------- records without their last fields
+
+
+def test_a_few_records_without_their_last_field_are_read_if_it_is_blank_elsewhere(
+    con: duckdb.DuckDBPyConnection, home: Path
+) -> None:
+    rows = [[*row[:4], ""] for row in children(60)]
+    rows[40] = rows[40][:4]
+    land(home, rows)
+    report = load(con)
+    assert (report.rows_loaded, report.files[0].rows_padded) == (60, 1)
+
+
+def test_a_few_records_without_a_field_that_others_have_are_damaged(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    rows = children(60)
+    rows[40] = rows[40][:4]
+    land(home, rows)
+    refused(con, "1 of 60 records cannot be read: wrong_field_count 1 .records 41.")
+    assert load(con, town(reject_limit_percent=2)).rejects == {"wrong_field_count": 1}
