@@ -41,6 +41,8 @@ _LABEL = re.compile(
 )
 _RULE = re.compile(r"[-=_*+#~─━–—―・.|]{2,}")
 _UNIT = re.compile(r"[(\[].{1,8}[)\]]|単位.{0,8}|[人日回円点歳件名組]|時間|分|cm|kg|℃|%|〒|yyyy.*|任意|必須")
+_PLAIN_KEY = re.compile(r"[0-9A-Za-z_-]*[0-9][0-9A-Za-z_-]*", re.ASCII)
+_OF_SUMS = re.compile(r"[計数件均延]|total|sum|count|average|[^\W\d_]*(?:頁|ページ)|以上", re.IGNORECASE)
 _SAYS = re.compile(r"(?<![\d/:-])(\d[\d,]*)(?:件|行|rows?|records?)(?![\d])")
 
 
@@ -75,6 +77,8 @@ class Lines:
         return self._kind(sorted(cells.items()))
 
     def _kind(self, cells: Sequence[tuple[int, str]]) -> Kind | None:
+        if self._has_plain_key(cells):
+            return None
         filled = [(at, folded(text)) for at, text in cells if text.strip()]
         filled = [(at, text) for at, text in filled if text]
         if not filled:
@@ -95,6 +99,18 @@ class Lines:
         if all(_UNIT.fullmatch(text) for text in texts) and (len(texts) > 1 or not key):
             return "unit_line"
         return None
+
+    def _has_plain_key(self, cells: Sequence[tuple[int, str]]) -> bool:
+        """Whether a line is a record at first sight, as nearly all are: a plain number, something beside it, no word of sums
+        before it."""
+        if self._key_at is None or not cells:
+            return False
+        key = next((text for at, text in cells if at == self._key_at), "")
+        return (
+            _PLAIN_KEY.fullmatch(key) is not None
+            and sum(map(bool, (text for _, text in cells))) > 1
+            and (cells[0][0] == self._key_at or _OF_SUMS.search(cells[0][1]) is None)
+        )
 
     def _is_header(self, filled: Sequence[tuple[int, str]], width: int) -> bool:
         if self._header is None or width < 1:

@@ -21,7 +21,7 @@ from kodomo_platform.municipalities import Municipality, SourceConfig
 
 FEW_ROWS = 20
 """Below this a column says little about what it holds, and an extract may shrink as it likes."""
-SAMPLE_ROWS = 5_000
+SAMPLE_ROWS = 2_000
 SOME_VALUES = 5
 FITTING_SHARE = 0.05
 """A column of which less than this can be read as its item is another column."""
