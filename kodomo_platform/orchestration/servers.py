@@ -28,7 +28,7 @@ def _require_free(host: str, port: int) -> None:
             raise ConfigurationError(
                 f"port {port} is taken by another program",
                 where=host,
-                action="choose another with --port / --mlflow-port",
+                action="choose another with --port / --mlflow-port / --portal-port",
             )
 
 
@@ -41,14 +41,32 @@ def write_workspace(code_server: Path, file: Path) -> None:
     file.write_text(json.dumps({"load_from": [server]}), encoding="utf-8")  # JSON is YAML
 
 
-def commands(host: str, port: int, mlflow_port: int, code_server: Path, workspace: Path) -> dict[str, list[str]]:
+def commands(
+    host: str, port: int, mlflow_port: int, portal_port: int, code_server: Path, workspace: Path
+) -> dict[str, list[str]]:
     """The servers' command lines, by name, in the order in which they start."""
     return {
         "Dagster code server": command("code-server", str(code_server)),
         "Dagster": command("pages", host, str(port), str(workspace)),
         "Dagster daemon": command("daemon", str(workspace)),
         "MLflow": command("models", host, str(mlflow_port)),
+        # brings its tables up to date, then becomes the server itself
+        "Portal": [
+            *(sys.executable, "-c", "from kodomo_platform.cli import main; main()", "portal", "serve"),
+            *("--host", portal_host(host), "--port", str(portal_port)),
+        ],
     }
+
+
+def portal_host(host: str) -> str:
+    """Where the portal listens: beside the others, but never beyond this machine without TLS."""
+    from kodomo_platform.portal.serving import may_bind
+
+    try:
+        may_bind(host)
+    except ConfigurationError:
+        return "127.0.0.1"
+    return host
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
@@ -58,7 +76,7 @@ def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
-def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> int:
+def serve(host: str, port: int, mlflow_port: int, portal_port: int, say: Callable[[str], str]) -> int:
     """Run until interrupted or until one server stops; returns the exit code. ``say`` puts it into the reader's words."""
     import dagster as dg
 
@@ -67,7 +85,7 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
     dagster_instance_home()
     settings = get_settings()
     settings.mlflow_dir.mkdir(parents=True, exist_ok=True)
-    for wanted in (port, mlflow_port):
+    for wanted in (port, mlflow_port, portal_port):
         _require_free(host, wanted)
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -88,7 +106,7 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
     code_server, workspace = sockets / "code", sockets / "workspace.yaml"
     write_workspace(code_server, workspace)
     try:
-        for name, arguments in commands(host, port, mlflow_port, code_server, workspace).items():
+        for name, arguments in commands(host, port, mlflow_port, portal_port, code_server, workspace).items():
             log = Path.open(logs / f"{name.lower().replace(' ', '-')}.log", "ab")
             # a group of its own: Ctrl-C reaches this process alone, which then stops each server with its workers;
             # should this process be killed, the kernel ends each
@@ -103,6 +121,7 @@ def serve(host: str, port: int, mlflow_port: int, say: Callable[[str], str]) -> 
             if name == "Dagster code server":
                 _wait_for(code_server, running[name])
         print(f"Dagster  http://{host}:{port}\nMLflow   http://{host}:{mlflow_port}")
+        print(say(f"Portal   http://{portal_host(host)}:{portal_port}"))
         print(say(f"logs     {logs}"))
         print(say("Ctrl-C stops all."), flush=True)
         while not interrupted:

@@ -71,6 +71,11 @@ class Desk:
         return None
 
     @cached_property
+    def by_consent(self) -> bool:
+        """Whether this municipality links data because of consent."""
+        return self.town is not None and str(self.town.consent.rule) != "none"
+
+    @cached_property
     def hide_records(self) -> bool:
         """Whether the municipality hides even the existence of a protected child."""
         from kodomo_platform.portal.choices import choices

@@ -93,6 +93,7 @@ select
 from stated as s
 left join home as h on s.household_id = h.household_id
 left join apart as a on s.child_id = a.child_id
+where s.child_id not in (select child_id from read_parquet($withheld))
 order by s.child_id
 """
 
@@ -125,7 +126,15 @@ class Register:
         # a snapshot from before protected addresses stood apart holds them in the register itself
         sources = {"file": str(snapshot.file("child_register"))}
         sources["apart"] = str(apart) if apart.exists() else sources["file"]
-        self._con.execute(_CHILD, sources)
+        withheld = snapshot.file("withheld")
+        # of whom nothing may be shown: consent was the ground and is not there any more
+        nobody = f"(select child_id from read_parquet('{sources['file']}') where false)"
+        statement = (
+            _CHILD if withheld.exists() else _CHILD.replace("(select child_id from read_parquet($withheld))", nobody)
+        )
+        if withheld.exists():
+            sources["withheld"] = str(withheld)
+        self._con.execute(statement, sources)
         self._con.execute(_SCORE, {"file": str(snapshot.file("risk_scores"))})
         self.features_file = str(snapshot.file("child_features"))
         self.crosswalk_file = str(snapshot.file("crosswalk"))

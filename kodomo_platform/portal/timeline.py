@@ -9,14 +9,14 @@ from kodomo_platform.portal.reading import readable
 
 #: kinds of absence, as the marts name them
 _KINDS = {
-    "missing": ("欠損", "blank in the source"),
+    "blank": ("欠損", "blank in the source"),
     "not_applicable": ("非該当", "does not apply"),
     "not_linked": ("未連携", "not linked"),
     "not_held": ("保有なし", "not held"),
-    "before_source": ("導入前", "before the source began"),
+    "before_start": ("導入前", "before the source began"),
     "unreadable": ("読み取れない値", "could not be read"),
-    "excluded": ("除外の決定", "left out by decision"),
-    "no_consent": ("同意なし", "without consent"),
+    "left_out": ("除外の決定", "left out by decision"),
+    "without_consent": ("同意なし", "without consent"),
 }
 
 

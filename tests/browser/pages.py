@@ -31,6 +31,7 @@ class Servers:
 
     dagster: str
     mlflow: str
+    portal: str
 
 
 def _free_port() -> int:
@@ -52,11 +53,11 @@ def _wait(address: str, seconds: int = 120) -> None:
 @contextmanager
 def servers(home: Path) -> Iterator[Servers]:
     """`kodomo ui` over ``home``, up and answering; ended as Ctrl-C ends it."""
-    dagster, mlflow = _free_port(), _free_port()
+    dagster, mlflow, portal = _free_port(), _free_port(), _free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-c", "from kodomo_platform.cli import main; main()", "ui"),
-            *("--home", str(home), "--port", str(dagster), "--mlflow-port", str(mlflow)),
+            *("--home", str(home), "--port", str(dagster), "--mlflow-port", str(mlflow), "--portal-port", str(portal)),
         ],
         env=os.environ | {"KODOMO_HOME": str(home)},
         # nobody reads it here, and a pipe that nobody reads fills up
@@ -65,13 +66,14 @@ def servers(home: Path) -> Iterator[Servers]:
         start_new_session=True,
     )
     try:
-        found = Servers(f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{mlflow}")
+        found = Servers(f"http://127.0.0.1:{dagster}", f"http://127.0.0.1:{mlflow}", f"http://127.0.0.1:{portal}")
         _wait(f"{found.dagster}/server_info")
         _wait(f"{found.mlflow}/health")
+        _wait(f"{found.portal}/alive/")
         yield found
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0, "Ctrl-C ends the pages without an error"
-        for address in (found.dagster, found.mlflow):
+        for address in (found.dagster, found.mlflow, found.portal):
             try:
                 urllib.request.urlopen(address, timeout=5)
             except OSError:

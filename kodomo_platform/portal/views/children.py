@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
@@ -146,15 +146,14 @@ def children_json(request: HttpRequest) -> HttpResponse:
     filters, _ = filters_of(desk, request.GET)
     rows = desk.register.listed(desk.actor, filters, hide_records=desk.hide_records)
     desk.look(looks.LIST, purpose="json", children=[row["child_id"] for row in rows.rows], detail=filters.theme)
-    return JsonResponse(
+    return _json(
         {
             "as_of": desk.register.as_of.isoformat(),
             "total": rows.total,
             "page": rows.page,
             "pages": rows.pages,
             "children": [as_plain(desk, row, assessed(desk, row, filters.theme)) for row in rows.rows],
-        },
-        json_dumps_params={"ensure_ascii": False},
+        }
     )
 
 
@@ -233,7 +232,7 @@ def child_json(request: HttpRequest, child_id: str) -> HttpResponse:
         }
         for v in views
     ]
-    return JsonResponse(plain, json_dumps_params={"ensure_ascii": False})
+    return _json(plain)
 
 
 def child_content(desk: Desk, child_id: str) -> dict[str, Any]:
@@ -321,6 +320,7 @@ def one_child(desk: Desk, child_id: str) -> dict[str, Any]:
     return desk.child(child_id)
 
 
-def plain_json(value: Any) -> str:
-    """JSON as forms and exports want it."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+def _json(value: Any) -> HttpResponse:
+    """JSON in which no text can be taken for markup, whatever reads it."""
+    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return HttpResponse(text, content_type="application/json")
