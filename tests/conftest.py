@@ -27,3 +27,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield path
     monkeypatch.undo()
     use_home(None)
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Path]:
+    """The portal's town, for tests that change nothing another one would notice. Their module imports `portal_town`."""
+    from tests import portal_town
+
+    with portal_town.pointed_at(portal_town.built()) as path:
+        yield path
+
+
+@pytest.fixture
+def written_town(tmp_path: Path) -> Iterator[Path]:
+    """The portal's town in a folder of its own, for tests that write."""
+    from tests import portal_town
+
+    path = tmp_path / "home"
+    portal_town.copy_to(path)
+    with portal_town.pointed_at(path):
+        yield path

@@ -139,7 +139,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours
 # the name alone: many people of one office share an address, and a name tried from many addresses is one attack
 AXES_LOCKOUT_PARAMETERS = ["username"]
-AXES_USERNAME_FORM_FIELD = "login"
+AXES_USERNAME_CALLABLE = "kodomo_platform.portal.signing_in.name_tried"
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "kodomo_platform.portal.signing_in.locked_out"
 AXES_VERBOSE = False

@@ -58,6 +58,13 @@ class OwnProviderAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             sociallogin.connect(request, user)
 
 
+def name_tried(request: HttpRequest | None, credentials: dict[str, Any] | None = None) -> str | None:
+    """Which name somebody tried to enter with: allauth's form calls it ``login``, Django's backends ``username``."""
+    named = credentials or {}
+    tried = named.get("username") or named.get("login") or (request.POST.get("login") if request is not None else None)
+    return str(tried).casefold() if tried else None
+
+
 def locked_out(request: HttpRequest, response: Any = None, credentials: Any = None, *_: Any, **__: Any) -> HttpResponse:
     """The answer while a name is locked: the same for names that exist and names that do not."""
     return render(request, "portal/locked_out.html", status=429)

@@ -73,7 +73,7 @@ urlpatterns = [
     # forms
     path("children/<slug:child_id>/form/", forms.print_child, name="print_child"),
     path("cases/<int:pk>/form/", forms.print_plan, name="print_plan"),
-    path("children/form/", forms.print_register, name="print_register"),
+    path("forms/register/", forms.print_register, name="print_register"),
     # what comes in
     path("flags/", flags.flags, name="flags"),
     path("flags/new/", flags.enter, name="flag_enter"),

@@ -114,7 +114,8 @@ def take(desk: Desk, source: str, extract: date, file: UploadedFile, reason: str
         for chunk in file.chunks():
             digest.update(chunk)
             stream.write(chunk)
-    head = part.open("rb").read(8)
+    with part.open("rb") as stream:
+        head = stream.read(8)
     if not why and name.lower().endswith(".xlsx") != head.startswith(b"PK"):
         why = desk.t("中身が名前の種類と合いません", "the contents are not what the name says")
     if why:
