@@ -165,10 +165,7 @@ class Register:
     ) -> str:
         """FROM and WHERE of a list. What a person may not see can neither be filtered nor sorted by."""
         theme = bound.add(filters.theme)
-        scored = (
-            "select child_id, score, score_low, score_high, rank, band, alert, determinable, undetermined_reason, "
-            f"reasons, rule_hits, score_version, model_name, known, not_seen from score where theme = {theme}"
-        )
+        scored = f"select child_id, rank, band, alert, determinable, known, not_seen from score where theme = {theme}"
         conditions = ["true"]
         if filters.theme:
             conditions.append("s.child_id is not null")
@@ -213,9 +210,28 @@ class Register:
         pages = 1 if size is None else max(1, -(-total // size))
         page = min(max(1, filters.page), pages)
         window = "" if size is None else f" limit {size} offset {(page - 1) * size}"
-        columns = _scored_columns()
-        rows = self.ask(f"select c.*, {columns} {part} order by {order}, c.child_id{window}", bound.values)
+        # first who stands on the page, then what is told of them: sorting must not carry every child's reasons
+        chosen = [
+            row["child_id"]
+            for row in self.ask(f"select c.child_id {part} order by {order}, c.child_id{window}", bound.values)
+        ]
+        rows = self._told_of(actor, chosen, filters.theme, hide_records)
         return Rows([_decoded(row) for row in rows], total, page, pages)
+
+    def _told_of(self, actor: Actor, ids: list[str], theme: str, hide_records: bool) -> list[dict[str, Any]]:
+        """Everything a list tells of ``ids``, in their order."""
+        if not ids:
+            return []
+        bound = Parameters()
+        seen = relation(actor, bound, permission=Permission.LIST_CHILDREN, hide_records=hide_records)
+        among = f"child_id in (select unnest({bound.add(ids)}::varchar[]))"
+        rows = self.ask(
+            f"select c.*, {_scored_columns()} from (select * from ({seen}) as a where {among}) as c "
+            f"left join (select * from score where theme = {bound.add(theme)} and {among}) as s on c.child_id = s.child_id",
+            bound.values,
+        )
+        by_id = {row["child_id"]: row for row in rows}
+        return [by_id[child_id] for child_id in ids]
 
     def child(self, actor: Actor, child_id: str, *, hide_records: bool = False) -> dict[str, Any] | None:
         """One child with the scores of every theme, or None: not there and not to be seen answer alike."""

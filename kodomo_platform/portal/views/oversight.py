@@ -18,9 +18,16 @@ from kodomo_platform.portal.cases import clean
 from kodomo_platform.portal.choices import choices
 from kodomo_platform.portal.desk import Desk, page
 from kodomo_platform.portal.models import Emergency, Export, Look, Person, RoleAssignment
-from kodomo_platform.portal.rights import Permission, matrix
+from kodomo_platform.portal.rights import Permission, Scope, matrix
 from kodomo_platform.portal.views.cases import day_of
 
+_SCOPES = {
+    Scope.MUNICIPALITY: ("範囲：自治体", "scope: municipality"),
+    Scope.SCHOOL: ("範囲：学校", "scope: school"),
+    Scope.CLASS: ("範囲：学級", "scope: class"),
+    Scope.CASES: ("範囲：担当ケース", "scope: own cases"),
+    Scope.NONE: ("範囲：こどもなし", "scope: no children"),
+}
 _KINDS = (looks.LIST, looks.SEARCH, looks.PAGE, looks.PRINT, looks.EXPORT, looks.EMERGENCY, looks.FLAG, looks.OVERSIGHT)
 
 
@@ -139,7 +146,7 @@ def rights(request: HttpRequest) -> HttpResponse:
         for permission, labels in table.labels.items()
     ]
     roles = [
-        {"name": role.en if english else role.ja, "body": role.body_en if english else role.body_ja, "scope": role.scope.value,
+        {"name": role.en if english else role.ja, "body": role.body_en if english else role.body_ja, "scope": desk.t(*_SCOPES[role.scope]),
          "domains": "、".join(sorted(role.domains))}
         for role in table.roles.values()
     ]  # fmt: skip
