@@ -18,7 +18,7 @@ from kodomo_platform.portal.choices import school_name
 from kodomo_platform.portal.desk import Desk, page
 from kodomo_platform.portal.models import Form
 from kodomo_platform.portal.rights import Permission
-from kodomo_platform.portal.templatetags.portal import day, era, grade, sex
+from kodomo_platform.portal.templatetags.portal import day, era, grade, kana, sex
 from kodomo_platform.portal.views.children import assessed, child_content, filters_of
 
 _MOST_ROWS = 2000
@@ -132,7 +132,7 @@ def print_register(request: HttpRequest) -> HttpResponse:
         lines.append(
             [
                 str(number),
-                f"{row['name'] or row['child_id']}\n{row['name_kana'] or ''}",
+                f"{row['name'] or row['child_id']}\n{kana(row['name_kana'])}",
                 era(row["birth_date"]),
                 f"{school_name(desk.actor.municipality, row['school_code'])} {grade(row['grade'])} {row['class'] or ''}",
                 f"{view.mark} {view.words}".strip() if view else "",
@@ -152,7 +152,7 @@ def print_register(request: HttpRequest) -> HttpResponse:
 
 def _facts(desk: Desk, child: dict[str, Any]) -> list[list[str]]:
     rows = [
-        ["氏名", f"{child['name'] or '（表示しません）'}　{child['name_kana'] or ''}"],
+        ["氏名", f"{child['name'] or '（表示しません）'}　{kana(child['name_kana'])}"],
         ["生年月日・性別", f"{era(child['birth_date'])}　{sex(child['sex'])}"],
         [
             "学校",
