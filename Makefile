@@ -42,7 +42,7 @@ lint: setup ## ruff, mypy, sqlfluff, import-linter
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 dbt_project/models
 
-ui: setup ## Dagster webserver and daemon, and MLflow, until Ctrl-C
+ui: setup ## Dagster webserver and daemon, MLflow and the portal, until Ctrl-C
 	$(BIN)/kodomo ui
 
 bench: setup ## speed and memory, as a table and as JSON

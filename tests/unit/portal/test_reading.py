@@ -140,3 +140,21 @@ def test_the_count_is_the_list(register: Register) -> None:
         assert whole.total == len(whole.rows) == pages[0].total
         ids = [row["child_id"] for page in pages[: pages[0].pages] for row in page.rows]
         assert len(ids) == len(set(ids)) == whole.total
+
+
+def test_a_snapshot_from_before_the_contract_gained_a_table_is_shown(
+    town: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kodomo_platform.errors import Fault, NoSnapshotError
+    from kodomo_platform.portal import reading
+
+    def faults(*messages: str) -> None:
+        reading.forget_open()
+        monkeypatch.setattr(reading, "verify", lambda path: [Fault(path, None, "", message) for message in messages])
+
+    faults("not in the manifest")
+    assert register_of(CODE).themes == [THEME]
+    faults("not in the manifest", "the file's bytes have changed")
+    with pytest.raises(NoSnapshotError):
+        register_of(CODE)
+    reading.forget_open()
