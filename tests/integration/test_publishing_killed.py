@@ -54,6 +54,13 @@ except PublishingError as error:
 """
 
 
+@pytest.fixture(autouse=True)
+def installation(home: Path) -> None:
+    """A home in which children were linked before: its database says whose it is."""
+    operations.installation_secret()
+    operations.close()
+
+
 @pytest.fixture
 def published(home: Path) -> Path:
     with duckdb.connect() as con:
