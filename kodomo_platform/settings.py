@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     """Mail server for notices; who gets them stands in ``notifications.yaml`` in the home."""
     automation: bool = True
     """Whether new extracts and the municipalities' schedules start runs by themselves while the daemon runs."""
+    linkage_false_merge_cost: float = Field(default=100.0, gt=0)
+    """How many missed links one false merge outweighs. A false merge shows another child's facts to the workers of this one,
+    and may hide both; a missed link leaves facts out until somebody answers the question: two orders of magnitude."""
+    linkage_precision: float = Field(default=0.9999, gt=0, lt=1)
+    """Share of a town's links that must be right, as its own probabilities expect it; the more doubtful its data, the higher
+    the probability from which a pair is linked."""
     memory_limit: str = "4GB"
     threads: int = Field(default_factory=lambda: os.cpu_count() or 2)
 

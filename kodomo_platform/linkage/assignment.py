@@ -2,8 +2,12 @@
 
 The surest pair goes first. A link is refused when it would give a cluster two register records, two trusted numbers,
 two records of a source without duplicates, two birth years that no slip of the pen explains, or two given names that
-contradict each other; when a person decided against it; or when a second candidate is nearly as good. A given name that is one character off is linked last, and only
-to a child of the register who has no twin there and no other record in that source.
+contradict each other; when a person decided against it; or when a second candidate is nearly as good. Two records whose
+given names agree neither in kanji nor in kana are never linked without a person: brothers and sisters, and twins of whom
+the register lacks one, look just so.
+
+What a decision costs says where the limits lie (`link_threshold`): a false merge shows somebody else's facts on a child, a
+missed link is found later, and a question takes a clerk minutes.
 """
 
 from __future__ import annotations
@@ -13,15 +17,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from kodomo_platform.linkage.evidence import DAYS_NEAR, GIVEN_AGREES, GIVEN_NEAR, GIVEN_SURE
+from kodomo_platform.linkage.evidence import DAYS_NEAR, GIVEN_AGREES, GIVEN_SURE
 
 # a second record of one child in one source (a pupil of two schools) must be this certain
-SECOND_RECORD_BITS = 15.0
+SECOND_RECORD_BITS = 13.0
 LINK = "link"
 REVIEW = "review"
 APART = "apart"
 # objections that a person may know better
-_ASKED = frozenset({"", "names_contradict", "two_birth_years"})
+_ASKED = frozenset({"", "names_contradict", "two_birth_years", "two_records_of_one_source"})
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,6 @@ class Pair:
     probability: float
     weight: float
     given_level: int = -1
-    # all but one character of the given name says that this is the register's child, who has no twin there
-    slip: bool = False
     outcome: str = APART
     why: str = ""
 
@@ -190,17 +192,6 @@ class Assignment:
     def _names_for(self, node: int, cluster: _Cluster) -> list[Names]:
         return [self._own_names(node)] if self._nodes[node].register else cluster.names
 
-    def is_slip(self, left: int, right: int) -> bool:
-        """One is the register's record and the other stands alone, and no record of its source is the child's yet: a
-        slip of the pen is made once, a twin whom the register lacks is met again."""
-        if self._nodes[left].register == self._nodes[right].register:
-            return False
-        register, other = (left, right) if self._nodes[left].register else (right, left)
-        source = self._nodes[other].source
-        return self.size(other) == 1 and all(
-            self._nodes[member].source != source for member in self._cluster(self.find(register)).members
-        )
-
     def union(self, left: int, right: int) -> None:
         one, two = sorted((self.find(left), self.find(right)))
         if one == two:
@@ -222,6 +213,30 @@ class Assignment:
 
     def size(self, node: int) -> int:
         return len(self._cluster(self.find(node)).members)
+
+
+def link_threshold(probabilities: Sequence[float], sure: int, *, false_merge_cost: float, precision: float) -> float:
+    """The probability from which a town's likely pairs are linked.
+
+    Two limits, both from what the town's own pairs say. A link pays when what a false merge costs times its chance stays
+    below what a missed link costs: p ≥ cost / (1 + cost). And all links together may hold no more than a share of
+    ``1 - precision`` of expected false ones: in a town with many doubtful pairs the limit is higher.
+
+    Args:
+        probabilities: of the likely pairs.
+        sure: links that need no likeness (numbers, exact keys).
+        false_merge_cost: how many missed links one false merge outweighs.
+    """
+    least = false_merge_cost / (1 + false_merge_cost)
+    expected, links = 0.0, sure
+    limit = 1.0
+    for probability in sorted((p for p in probabilities if p >= least), reverse=True):
+        expected, links = expected + 1 - probability, links + 1
+        # half an expected false pair is none: a hamlet could else link nobody
+        if expected > max((1 - precision) * links, 0.5):
+            return limit
+        limit = probability
+    return least
 
 
 def assign(
@@ -290,16 +305,6 @@ def assign(
         state.union(pair.left, pair.right)
         pair.outcome = LINK
     for pair in likely:
-        if (
-            pair.slip
-            and pair.probability >= match
-            and state.is_slip(pair.left, pair.right)
-            and state.objection(pair.left, pair.right, likeness=True, weight=pair.weight) in {"", "names_contradict"}
-            and not _rivalled(state, pair, by_record, margin_bits, least_given=GIVEN_NEAR)
-        ):
-            state.union(pair.left, pair.right)
-            pair.outcome, pair.why = LINK, ""
-    for pair in likely:
         if pair.outcome == APART and not pair.why and pair.probability >= review:
             pair.outcome, pair.why = REVIEW, "uncertain"
 
@@ -312,7 +317,6 @@ def _rivalled(
     pair: Pair,
     by_record: dict[int, list[Pair]],
     margin_bits: float,
-    least_given: int = GIVEN_AGREES,
 ) -> bool:
     """Another register person is nearly as good a partner for a record of this pair; or the register has two for each of
     two records (twins of one name): whose they are, nobody knows, so neither that they are one's."""
@@ -327,7 +331,7 @@ def _rivalled(
             rival = other.right if other.left == record else other.left
             if (
                 other is not pair
-                and other.given_level >= least_given
+                and other.given_level >= GIVEN_AGREES
                 and state.find(rival) != state.find(partner)
                 and state.has_register(rival)
             ):
@@ -381,11 +385,10 @@ def _thin_out(state: Assignment, pairs: list[Pair], known: dict[frozenset[int], 
             continue
         # where the link could not be made anyway, nobody is asked: a twin whose own record is settled is no question
         impossible = state.objection(pair.left, pair.right, likeness=True) not in _ASKED
-        weak = pair.given_level in {0, 1} and pair.why != "given_name_not_agreed"
         newcomer = min((side for side in (pair.left, pair.right) if not state.has_register(side)), default=pair.left)
         limit = 2 if pair.why == "second_candidate" else 1
         root = state.find(newcomer)
-        if impossible or weak or asked.get(root, 0) >= limit:
+        if impossible or asked.get(root, 0) >= limit:
             pair.outcome = APART
             continue
         asked[root] = asked.get(root, 0) + 1

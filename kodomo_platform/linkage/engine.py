@@ -7,11 +7,13 @@ Runs on any DuckDB connection that holds ``linkage.lnk_identity``, ``cfg.run``, 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kodomo_platform.errors import LinkageError
-from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign
+from kodomo_platform.linkage.assignment import APART, LINK, Node, Pair, assign, link_threshold
 from kodomo_platform.linkage.consent import drop_closed_pairs
+from kodomo_platform.linkage.estimate import write_estimate, write_symptoms
 from kodomo_platform.linkage.evidence import (
     BIRTH_EQUAL,
     GIVEN_AGREES,
@@ -28,8 +30,9 @@ from kodomo_platform.linkage.evidence import (
 )
 from kodomo_platform.linkage.isolation import isolate
 from kodomo_platform.linkage.likeness import likeness_pairs
-from kodomo_platform.linkage.model import LinkageModel, load_model, parse_model
+from kodomo_platform.linkage.model import SHIPPED, LinkageModel, load_model, parse_model
 from kodomo_platform.linkage.preparation import DUPLICATE_FREE, REGISTER, cap_blocks, prepare
+from kodomo_platform.linkage.probability import GlassBox, calibrate
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 IDENTITY = "linkage.lnk_identity"
 _LEVELS = ("given_name", "birth_date", "sex", "household")
+# below this by weight alone a pair is not looked at: rivals so weak change nothing
+LEAST_LIKELY = 0.002
 # two records that agree so in name, birth date and home are one record twice, whatever else is mistyped in one of them
 _SAYS_THE_SAME = f"given_name >= {GIVEN_SURE} and birth_date = {BIRTH_EQUAL} and household >= {SAME_HOUSEHOLD}"
 
@@ -62,9 +67,12 @@ def link_records(
     _exact_pairs(con)
     counts |= _splink_pairs(con, model, remember=identity == IDENTITY)
     drop_closed_pairs(con)
+    calibrate(con, model.glass_box or _shipped_glass_box(), _level_columns())
     _decisions(con)
     _settle(con, model)
     counts |= isolate(con, _level_columns(), _SAYS_THE_SAME)
+    write_estimate(con)
+    write_symptoms(con, identity)
     settled = _edge_table(con)
     con.execute("create schema if not exists linkage")
     con.register("settled", settled)
@@ -98,6 +106,17 @@ def standing_model(con: duckdb.DuckDBPyConnection) -> LinkageModel:
             action="start the run again: the approved model is read in anew",
         )
     return model
+
+
+@lru_cache(maxsize=1)
+def _shipped_glass_box() -> GlassBox:
+    """The shipped probabilities, for a model of a town's own that holds weights alone."""
+    shipped = load_model().glass_box
+    if shipped is None:
+        raise LinkageError(
+            "the shipped linkage model holds no probabilities", where=str(SHIPPED), action="restore the file"
+        )
+    return shipped
 
 
 def _empty_pairs(con: duckdb.DuckDBPyConnection) -> None:
@@ -293,7 +312,7 @@ def _splink_pairs(
     ).fetchone() or (0,)
     try:
         compared = likeness_pairs(
-            con, model, int(people), min(model.review, 0.05) if threshold is None else threshold, remember=remember
+            con, model, int(people), LEAST_LIKELY if threshold is None else threshold, remember=remember
         )
     finally:
         con.execute("drop table if exists lnk_compared")
@@ -307,7 +326,8 @@ def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity
     """
     prepare(con, identity)
     _empty_pairs(con)
-    _splink_pairs(con, model, threshold=0.001)
+    _splink_pairs(con, model)
+    calibrate(con, model.glass_box or _shipped_glass_box(), _level_columns())
     rows = con.execute("select a - 1, b - 1, kind, probability, weight, given from lnk_pair order by a, b").fetchall()
     con.execute("drop table lnk_pair")
     return [Pair(*row) for row in rows]
@@ -353,7 +373,7 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
         select rid, row_number() over (order by rid) - 1 as place from lnk_star semi join roots using (root)
         """
     )
-    _slips(con)
+    _twins(con)
     nodes = [
         Node(register, source, number, given, kana, tuple(sorted(foreign)), whole, birth, twins)
         for register, source, number, given, kana, foreign, whole, birth, twins in con.execute(
@@ -374,9 +394,8 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     pairs = [
         Pair(*row)
         for row in con.execute(
-            "select l.place, r.place, kind, probability, weight, given, s.a is not null from lnk_pair as p "
-            "join lnk_restless as l on l.rid = p.a join lnk_restless as r on r.rid = p.b "
-            "left join lnk_slip as s on s.a = p.a and s.b = p.b order by kind, p.a, p.b"
+            "select l.place, r.place, kind, probability, weight, given from lnk_pair as p "
+            "join lnk_restless as l on l.rid = p.a join lnk_restless as r on r.rid = p.b order by kind, p.a, p.b"
         ).fetchall()
     ]
     decided = con.execute(
@@ -388,7 +407,7 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
         pairs,
         decided=decided,
         duplicate_free=DUPLICATE_FREE,
-        match=model.match,
+        match=_threshold(con, model),
         review=model.review,
         margin_bits=model.margin_bits,
     )
@@ -435,7 +454,25 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     )
     con.unregister("lnk_kept")
     _groups(con, [state.find(place) for place in range(len(nodes))])
-    con.execute("drop table lnk_star; drop table lnk_restless; drop table lnk_slip")
+    con.execute("drop table lnk_star; drop table lnk_restless")
+
+
+def _threshold(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> float:
+    """The probability from which this town's pairs are linked, at least the model's own."""
+    from kodomo_platform.settings import get_settings
+
+    settings = get_settings()
+    likely = [
+        float(p) for (p,) in con.execute("select probability from lnk_pair where kind = 'probabilistic'").fetchall()
+    ]
+    (sure,) = con.execute("select count(*) from lnk_pair where kind in ('number', 'exact')").fetchone() or (0,)
+    threshold = link_threshold(
+        likely,
+        int(sure),
+        false_merge_cost=settings.linkage_false_merge_cost,
+        precision=settings.linkage_precision,
+    )
+    return max(model.match, threshold)
 
 
 def _groups(con: duckdb.DuckDBPyConnection, roots: list[int]) -> None:
@@ -457,29 +494,14 @@ def _groups(con: duckdb.DuckDBPyConnection, roots: list[int]) -> None:
     con.unregister("lnk_roots")
 
 
-def _slips(con: duckdb.DuckDBPyConnection) -> None:
-    """Temp tables ``lnk_twin``: the register's children who have a twin there; ``lnk_slip``: pairs of another of its children
-    and a record that says all the same but one character of the given name. Brothers and sisters differ in birth date, and
-    twins are known to the register."""
+def _twins(con: duckdb.DuckDBPyConnection) -> None:
+    """Temp table ``lnk_twin``: the register's children who have a twin there."""
     con.execute(
         """
         create or replace temp table lnk_twin as
         select rid, concat_ws('|', household_number, birth_date) as twins from lnk_prepared
         where is_register and birth_exact
         qualify count(*) over (partition by household_number, birth_date) > 1
-        """
-    )
-    con.execute(
-        f"""
-        create or replace temp table lnk_slip as
-        with levels as (
-            select p.a, p.b, {_level_columns()}
-            from lnk_pair as p join lnk_prepared as l on l.rid = p.a join lnk_prepared as r on r.rid = p.b
-            anti join lnk_twin as t on t.rid = p.b
-            where p.kind = 'probabilistic' and p.given = {GIVEN_NEAR} and r.is_register and not l.is_register
-        )
-        select a, b from levels
-        where given_name = {GIVEN_NEAR} and birth_date = {BIRTH_EQUAL} and sex <> 0 and household >= {SAME_HOUSEHOLD}
         """
     )
 

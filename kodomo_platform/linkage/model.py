@@ -15,6 +15,7 @@ from typing import Any
 from kodomo_platform.errors import LinkageError
 from kodomo_platform.linkage.evidence import PAIR_COLUMNS, Comparison, comparisons, suffixed
 from kodomo_platform.linkage.preparation import BLOCKS
+from kodomo_platform.linkage.probability import GlassBox, read_glass_box
 
 FORMAT = "kodomo-linkage-model/2"
 SHIPPED = Path(__file__).parent / "model" / "shipped.json"
@@ -63,6 +64,8 @@ class LinkageModel:
     training: dict[str, Any]
     sha256: str
     text: str = field(repr=False, default="")
+    # calibrated probabilities; None where the file holds none (the shipped file's serve then)
+    glass_box: GlassBox | None = field(repr=False, default=None, compare=False)
 
     def usual_frequency(self, column: str) -> float:
         """How often two strangers agree in a column with term frequencies."""
@@ -77,12 +80,20 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def _written(content: dict[str, Any]) -> str:
+    """Indented, but the long tables of numbers on a line each."""
+    tables = content.get("probability", {}).get("terms", [])
+    short = content | ({"probability": content["probability"] | {"terms": ["@"]}} if tables else {})
+    lines = ",\n      ".join(json.dumps(term, ensure_ascii=False, separators=(",", ":")) for term in tables)
+    return json.dumps(short, indent=2, ensure_ascii=False).replace('"@"', lines) + "\n"
+
+
 def write_model(path: Path, content: dict[str, Any]) -> LinkageModel:
     """Write a model file with its own hash and read it back."""
     content = {"format": FORMAT, **content}
     content["sha256"] = _digest(content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_written(content), encoding="utf-8")
     return load_model(path)
 
 
@@ -143,6 +154,7 @@ def parse_model(text: str, where: str) -> LinkageModel:
             training=content.get("training", {}),
             sha256=content["sha256"],
             text=text,
+            glass_box=read_glass_box(content["probability"], where) if "probability" in content else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LinkageError("the linkage model lacks a number or holds a wrong one", where=where) from error

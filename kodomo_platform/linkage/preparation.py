@@ -30,6 +30,11 @@ BLOCK_CAP = 400
 # a number that so many records of one source share is a placeholder
 NUMBER_CAP = 4
 
+# a phone that so many surnames of one town share is an office's, a school's or a filler, and no family's
+PHONE_SURNAMES = 5
+# an address that so many share is a whole estate's or a home's for children: only with the room is it a family's
+ADDRESS_SURNAMES = 12
+
 # a birth date that such a share of a source bears is a placeholder (one day is 1/6570 of childhood)
 DATE_SHARE = 0.05
 
@@ -191,11 +196,32 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
             from ordered as s
             left join placeholder_dates as d on d.source = s.source and d.birth_date = s.birth_date
         ),
+        shared_phones as (
+            select phone_match from dated where phone_match is not null
+            group by phone_match having count(distinct coalesce(surname_match, name_match, kana_match)) >= {PHONE_SURNAMES}
+        ),
+        shared_addresses as (
+            select address_town, address_block from dated where address_block is not null and source <> '{REGISTER}'
+            group by all having count(distinct coalesce(surname_match, name_match, kana_match)) >= {ADDRESS_SURNAMES}
+            union
+            select address_town, address_block from dated where address_block is not null and source = '{REGISTER}'
+            group by all having count(distinct coalesce(surname_match, name_match, kana_match)) >= {ADDRESS_SURNAMES}
+        ),
+        private as (
+            select d.* replace (
+                case when p.phone_match is null then d.phone_match end as phone_match,
+                case when a.address_block is null then d.address_block
+                    when d.address_room <> '' then d.address_block || '/' || d.address_room end as address_block
+            )
+            from dated as d left join shared_phones as p on p.phone_match = d.phone_match
+            left join shared_addresses as a on a.address_block = d.address_block
+                and a.address_town is not distinct from d.address_town
+        ),
         -- A name slot that holds kana says what the reading says, and no kanji. Of such a name and of a reading of many
         -- parts only the whole can be compared, in any order: which part is the given name, nobody knows
         written as (
             select *, coalesce(regexp_full_match(name_match, '{_KANA_NAME}'), false) as is_kana_name
-            from dated
+            from private
         ),
         named as (
             select *,

@@ -90,13 +90,13 @@ class ImportReport:
 
 
 def queue(con: duckdb.DuckDBPyConnection, code: str) -> list[QueuedPair]:
-    """Open questions of the last run that nobody has decided since; those that touch most records first."""
+    """Open questions of the last run that nobody has decided since; those whose answer is expected to move most first."""
     from kodomo_platform import operations
 
     decided = {decision.pair_id for decision in operations.review_decisions(code)}
     rows = con.execute(
         "select pair_id, left_source, left_record, right_source, right_record, kind, probability, evidence, touches "
-        "from linkage.lnk_review_queue order by touches desc, probability desc, pair_id"
+        "from linkage.lnk_review_queue order by probability * touches desc, pair_id"
     ).fetchall()
     return [
         QueuedPair(row[0], (row[1], row[2]), (row[3], row[4]), row[5], float(row[6]), json.loads(row[7]), int(row[8]))

@@ -39,6 +39,8 @@ LARGEST_CLUSTER = 12
 # slips in the year of birth beyond this share of children are no slips any more
 BIRTH_SLIP_SHARE = 0.02
 IDS_CHANGED_SHARE = 0.01
+# shares of links expected to be false, and of pairs expected to be missed, that are told
+EXPECTED_FALSE, EXPECTED_MISSED = 0.0005, 0.02
 
 CHECKS = {
     "two_resident_numbers": "宛名番号の異なる記録が一人にまとめられそうになり、分けて確認中の件が多すぎないこと / few records of two resident "
@@ -53,6 +55,11 @@ CHECKS = {
     "largest_cluster": "一人にまとめられた記録が多すぎないこと / no child of implausibly many records",
     "linked_share": "資料ごとの名寄せ率が前回より大きく下がっていないこと / no source lost much of its linked share",
     "review_backlog": "人の判断を待つ組がたまりすぎていないこと / the review queue can be worked through",
+    "expected_precision": "誤って結ばれたと見込まれる記録の割合が大きくないこと（真実なしの見込み） / few of the links are expected to be "
+    "false, by their own probabilities",
+    "expected_recall": "結ばれずに残ったと見込まれる記録の割合が大きくないこと（真実なしの見込み） / few pairs of one child are expected to be "
+    "missed",
+    "evidence_usable": "生年月日・カナ・電話などが照合の手がかりとして使えること / birth dates, readings, phones are what they are taken for",
     "ids_changed": "前回からIDの変わった記録が多すぎないこと / few ids changed since the last run",
 }  # fmt: skip
 BLOCKING = ("two_resident_numbers", "two_birth_years", "second_record")
@@ -72,9 +79,24 @@ class Finding:
 def read_metrics(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], float]:
     """(metric, source or '') → value, of the last run."""
     return {
-        (str(metric), str(source)): float(value)
-        for metric, source, value in con.execute("select metric, source, value from linkage.lnk_metric").fetchall()
+        (str(metric), str(source)): float(value) for metric, source, value in con.execute(_all_metrics(con)).fetchall()
     }
+
+
+def _all_metrics(con: duckdb.DuckDBPyConnection) -> str:
+    """SQL: `linkage.lnk_metric`, and what linking itself said of its run (`estimate`)."""
+    there = {
+        str(name)
+        for (name,) in con.execute(
+            "select table_name from information_schema.tables where table_schema = 'linkage'"
+        ).fetchall()
+    }
+    parts = ["select metric, source, value from linkage.lnk_metric"]
+    if "lnk_estimate" in there:
+        parts.append("select metric, '', value from linkage.lnk_estimate")
+    if "lnk_symptom" in there:
+        parts.append("select 'symptom_' || symptom, source, share from linkage.lnk_symptom")
+    return " union all ".join(parts)
 
 
 def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
@@ -104,6 +126,11 @@ def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
         default=(0.0, ""),
     ) if before else (0.0, "")  # fmt: skip
     known = metrics.get(("ids_known_before", ""), 0.0)
+    symptom = max(
+        ((value, f"{metric.removeprefix('symptom_')} {source}".strip()) for (metric, source), value in metrics.items()
+         if metric.startswith("symptom_")),
+        default=(0.0, ""),
+    )  # fmt: skip
     return [
         graded(
             "two_resident_numbers",
@@ -126,6 +153,9 @@ def judge(metrics: Metrics, before: Metrics | None = None) -> list[Finding]:
         warned("largest_cluster", metrics.get(("largest_cluster", ""), 0.0), LARGEST_CLUSTER),
         warned("linked_share", lost[0], SHARE_LOST, lost[1]),
         warned("review_backlog", metrics.get(("review_queue", ""), 0.0), max(5.0, BACKLOG_SHARE * records)),
+        warned("expected_precision", 1 - metrics.get(("expected_precision", ""), 1.0), EXPECTED_FALSE),
+        warned("expected_recall", 1 - metrics.get(("expected_recall", ""), 1.0), EXPECTED_MISSED),
+        warned("evidence_usable", symptom[0], 0.0, symptom[1]),
         warned("ids_changed", metrics.get(("ids_changed", ""), 0.0), max(5.0, IDS_CHANGED_SHARE * known)),
     ]
 
@@ -136,7 +166,7 @@ def keep_history(con: duckdb.DuckDBPyConnection, run_id: str, as_of: date) -> No
     con.execute(f"delete from {_HISTORY} where run_id = ?", [run_id])
     con.execute(
         f"insert into {_HISTORY} select (select coalesce(max(place), 0) + 1 from {_HISTORY}), ?, ?, metric, source, value "
-        "from linkage.lnk_metric",
+        f"from ({_all_metrics(con)})",
         [run_id, as_of],
     )
 
@@ -201,7 +231,7 @@ def trend(con: duckdb.DuckDBPyConnection) -> str:
         key
         for key in sorted(found)
         if key[0] in {"children", "review_queue", "ids_changed", "largest_cluster", "share_linked"}
-        or key[0].startswith(("share_with", "records_", "clusters_with", "isolated_"))
+        or key[0].startswith(("share_with", "records_", "clusters_with", "isolated_", "expected_", "symptom_"))
     ]
     lines = [
         f"| 指標 | 資料 | 推移（{runs[0][1]}–{runs[-1][1]}、{len(runs)}回） | 前回 | 今回 |",

@@ -182,7 +182,7 @@ def measure(con: duckdb.DuckDBPyConnection, clusters: dict[tuple[str, str], str]
 
 
 def review(con: duckdb.DuckDBPyConnection, share: float = 0.015) -> tuple[int, dict[tuple[str, str], str]]:
-    """A perfect reviewer works the queue, most records moved first, up to ``share`` of the records; what is left after
+    """A perfect reviewer works the queue, in the product's order, up to ``share`` of the records; what is left after
     it is linked again. Returns how many pairs were asked and the clusters."""
     people = {(s, r): p for s, r, p in con.execute("select source, source_record_id, person_id from truth").fetchall()}
     budget, asked = int(len(people) * share), 0
@@ -190,7 +190,7 @@ def review(con: duckdb.DuckDBPyConnection, share: float = 0.015) -> tuple[int, d
     for _ in range(3):
         queue = con.execute(
             "select pair_id, left_source, left_record, right_source, right_record from linkage.lnk_edge "
-            "where outcome = 'review' order by touches desc, weight desc, pair_id"
+            "where outcome = 'review' order by probability * touches desc, pair_id"
         ).fetchall()[: budget - asked]
         if not queue:
             break

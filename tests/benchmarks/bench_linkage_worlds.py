@@ -187,7 +187,13 @@ def watched(con: duckdb.DuckDBPyConnection) -> dict[str, float]:
     there = con.execute(
         "select 1 from information_schema.tables where table_schema = 'linkage' and table_name = 'lnk_estimate'"
     ).fetchone()
-    return dict(con.execute("select metric, value from linkage.lnk_estimate").fetchall()) if there else {}
+    if not there:
+        return {}
+    told = dict(con.execute("select metric, round(value, 5) from linkage.lnk_estimate").fetchall())
+    return told | {
+        f"{symptom} {source}".strip(): round(share, 3)
+        for symptom, source, share in con.execute("from linkage.lnk_symptom").fetchall()
+    }
 
 
 def decile(values: list[float]) -> float:

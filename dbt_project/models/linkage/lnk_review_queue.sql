@@ -30,4 +30,5 @@ anti join closed as closed_left
 anti join closed as closed_right
     on lnk_edge.right_source = closed_right.source and lnk_edge.right_record = closed_right.source_record_id
 where lnk_edge.outcome = 'review'
-order by lnk_edge.touches desc, lnk_edge.probability desc, lnk_edge.pair_id asc
+-- the answer that is expected to move most records first
+order by lnk_edge.probability * lnk_edge.touches desc, lnk_edge.pair_id asc
