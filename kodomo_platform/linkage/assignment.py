@@ -45,6 +45,8 @@ class Node:
     birth: date | None = None
     # of a register's child who has a twin there: what the two have in common
     twins: str | None = None
+    # where there is no kana: how the kanji may be read
+    readings: tuple[str, ...] = ()
 
 
 class Names(NamedTuple):
@@ -53,6 +55,8 @@ class Names(NamedTuple):
     given: str | None
     kana: str | None
     whole: str | None = None
+    # where there is no kana: how the kanji may be read
+    readings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -82,8 +86,10 @@ class _Cluster:
 
 
 def names_contradict(left: Names, right: Names) -> bool:
-    """Both have a given name, and neither kanji nor kana agree."""
+    """Both have a given name, and neither kanji nor kana agree, nor is the one's kanji read as the other's kana says."""
     if left.whole and left.whole == right.whole:
+        return False
+    if left.kana in right.readings or right.kana in left.readings:
         return False
     comparable = [(a, b) for a, b in zip(left[:2], right[:2], strict=True) if a and b]
     return bool(comparable) and all(a != b for a, b in comparable)
@@ -187,7 +193,7 @@ class Assignment:
 
     def _own_names(self, node: int) -> Names:
         one = self._nodes[node]
-        return Names(one.given, one.given_kana, one.whole)
+        return Names(one.given, one.given_kana, one.whole, one.readings)
 
     def _names_for(self, node: int, cluster: _Cluster) -> list[Names]:
         return [self._own_names(node)] if self._nodes[node].register else cluster.names

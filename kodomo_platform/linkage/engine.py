@@ -319,15 +319,20 @@ def _splink_pairs(
     return counts | compared | {"blocks_over_cap": dropped}
 
 
-def score_everyone(con: duckdb.DuckDBPyConnection, model: LinkageModel, identity: str) -> list[Pair]:
-    """Every pair that shares a block and is not hopeless, with its weight; nothing is assigned. For blind tests.
+def score_everyone(
+    con: duckdb.DuckDBPyConnection, model: LinkageModel, identity: str, *, calibrated: bool = True
+) -> list[Pair]:
+    """Every pair that shares a block and is not hopeless, with its probability; nothing is assigned. For blind tests.
+
+    ``calibrated``: false leaves Splink's own weight and probability.
 
     Positions in a pair are those of ``lnk_prepared`` (rid - 1), which is left behind.
     """
     prepare(con, identity)
     _empty_pairs(con)
-    _splink_pairs(con, model)
-    calibrate(con, model.glass_box or _shipped_glass_box(), _level_columns())
+    _splink_pairs(con, model, threshold=0.001)
+    if calibrated:
+        calibrate(con, model.glass_box or _shipped_glass_box(), _level_columns())
     rows = con.execute("select a - 1, b - 1, kind, probability, weight, given from lnk_pair order by a, b").fetchall()
     con.execute("drop table lnk_pair")
     return [Pair(*row) for row in rows]
@@ -375,8 +380,8 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
     )
     _twins(con)
     nodes = [
-        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole, birth, twins)
-        for register, source, number, given, kana, foreign, whole, birth, twins in con.execute(
+        Node(register, source, number, given, kana, tuple(sorted(foreign)), whole, birth, twins, tuple(readings))
+        for register, source, number, given, kana, foreign, whole, birth, twins, readings in con.execute(
             # a number that the register does not know is mistyped or outdated: it proves nothing against a link,
             # nor does one that another person bears
             "select p.is_register, p.source, case when p.is_register then p.source_record_id "
@@ -384,7 +389,7 @@ def _settle(con: duckdb.DuckDBPyConnection, model: LinkageModel) -> None:
             "case when not p.is_foreign then coalesce(p.given_near, p.given_match) end, p.given_kana_match, "
             "case when p.is_foreign then list_distinct([p.kana_form, p.name_form]) else [] end, "
             "case when not p.is_foreign then coalesce(p.name_near, p.name_match) end, "
-            "case when p.birth_exact then p.birth_date end, t.twins "
+            "case when p.birth_exact then p.birth_date end, t.twins, coalesce(p.given_readings, []) "
             "from lnk_restless as q join lnk_prepared as p on p.rid = q.rid "
             "left join lnk_prepared as r on r.is_register and r.source_record_id = p.resident_number "
             "left join (select distinct a from lnk_pair where kind = 'conflict') as c on c.a = p.rid "

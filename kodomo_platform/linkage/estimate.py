@@ -135,9 +135,11 @@ def write_symptoms(con: duckdb.DuckDBPyConnection, identity: str) -> list[tuple[
             select 'one_surname', '', max(n) / sum(n), sum(n)
             from (select surname_match, count(*) as n from lnk_prepared where is_young and surname_match is not null group by 1)
             union all
-            select 'register_twice', '{REGISTER}', count(distinct e.a) / max(r.n), max(r.n)
-            from (select count(*) as n from lnk_prepared where is_register and is_young) as r
-            left join lnk_settled as e on e.kind in ('register_duplicate', 'register_return')
+            select 'register_twice', '{REGISTER}', count(e.a) / count(*), count(*)
+            from lnk_prepared as p left join (
+                select distinct a from lnk_settled where kind in ('register_duplicate', 'register_return')
+            ) as e on e.a = p.rid
+            where p.is_register and p.is_young
         )
         select symptom, source, share, records from shares where records >= 50
         """

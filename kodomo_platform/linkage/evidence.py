@@ -58,6 +58,7 @@ PAIR_COLUMNS = (
     "given_near",
     "given_kana_match",
     "given_letters",
+    "given_readings",
     "skeleton",
     "name_match",
     "name_near",
@@ -85,7 +86,7 @@ PAIR_COLUMNS = (
     "guardians",
     "guardian_givens",
 )
-LIST_COLUMNS = ("name_parts", "kana_parts", "guardians", "guardian_givens")
+LIST_COLUMNS = ("name_parts", "kana_parts", "guardians", "guardian_givens", "given_readings")
 # levels of the given name: one character differs; from AGREES on the names agree (below, likeness alone never links);
 # from SURE on kanji or kana agree and nothing that can be compared differs
 GIVEN_NEAR, GIVEN_AGREES, GIVEN_SURE = 1, 2, 6
@@ -157,6 +158,11 @@ def given_name(side: Side) -> Comparison:
         both = [" and ".join(f"{side(column, a)} is null" for column in columns) for a in ("l", "r")]
         return f"(({both[0]}) or ({both[1]}))"
 
+    # one record tells the reading, the other only a kanji form that is read so: a homophone. Twins are called differently
+    read_so = " or ".join(
+        f"coalesce(list_contains({side('given_readings', a)}, {side('given_kana_match', b)}), false)"
+        for a, b in (("l", "r"), ("r", "l"))
+    )
     no_kanji = none(("name_match", "alias_match"))
     no_kana = none(("kana_form", "name_form"))
     variant_unsplit = " or ".join(
@@ -207,7 +213,13 @@ def given_name(side: Side) -> Comparison:
                 f"({variant}) and (({kana}) or {no_kana})",
             ),
             Level(3, "kanji_alone", "漢字は一致しカナは異なる", "kanji agree, kana differ", kanji),
-            Level(2, "kana_alone", "カナは一致し漢字は異なる", "kana agree, kanji differ", kana),
+            Level(
+                2,
+                "kana_alone",
+                "カナは一致し漢字は異なる（片方のカナがなければ、そう読む漢字）",
+                "kana agree, kanji differ (or, where one has no kana, are read so)",
+                f"({kana}) or {read_so}",
+            ),
             Level(
                 1,
                 "near",

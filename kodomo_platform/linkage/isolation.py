@@ -233,7 +233,7 @@ def _read(
     con: duckdb.DuckDBPyConnection, levels: str, same: str
 ) -> tuple[dict[int, list[Member]], dict[int, list[Link]]]:
     members: dict[int, list[Member]] = {}
-    for root, rid, source, number, birth, sex, given, kana, whole, has_twin in con.execute(
+    for root, rid, source, number, birth, sex, given, kana, whole, has_twin, readings in con.execute(
         f"""
         with known as ({_KNOWN_NUMBERS})
         select s.root, s.rid, p.source,
@@ -241,7 +241,7 @@ def _read(
             case when p.birth_exact then p.birth_date end, p.sex,
             case when not p.is_foreign then coalesce(p.given_near, p.given_match) end,
             p.given_kana_match, case when not p.is_foreign then coalesce(p.name_near, p.name_match) end,
-            t.rid is not null
+            t.rid is not null, coalesce(p.given_readings, [])
         from lnk_suspect as s join lnk_prepared as p on p.rid = s.rid
         left join known as k on k.rid = p.rid
         left join lnk_twin as t on t.rid = p.rid
@@ -249,7 +249,7 @@ def _read(
         """
     ).fetchall():
         members.setdefault(root, []).append(
-            Member(rid, source, number, birth, sex, Names(given, kana, whole), has_twin)
+            Member(rid, source, number, birth, sex, Names(given, kana, whole, tuple(readings)), has_twin)
         )
     links: dict[int, list[Link]] = {}
     for root, left, right, kind, weight, alike in con.execute(

@@ -5,12 +5,14 @@ Matching forms themselves are made in staging (`kodomo_platform.cleansing`); no 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kodomo_platform.cleansing.characters import near_map
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 REGISTER = "resident.register"
 # the order in which sources lend their record to a cluster's name; also the order of new ids
@@ -303,8 +305,67 @@ def prepare(con: duckdb.DuckDBPyConnection, identity: str = "linkage.lnk_identit
         order by rid
         """
     )
+    _add_readings(con)
     (placeholders,) = con.execute("select count(*) from lnk_prepared where number_is_placeholder").fetchone() or (0,)
     return {"placeholder_numbers": int(placeholders)}
+
+
+@lru_cache(maxsize=1)
+def _name_list() -> pa.Table | None:
+    """Given names and their readings as the packaged list has them (japanese-personal-name-dataset, MIT), or None where the
+    package is missing: then the town's own records alone say how a name is read."""
+    import csv
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    spec = find_spec("japanese_personal_name_dataset")
+    if spec is None or spec.origin is None:
+        return None
+    written: list[str] = []
+    read: list[str] = []
+    for name in ("first_name_man_opti.csv", "first_name_woman_opti.csv"):
+        with (Path(spec.origin).parent / "dataset" / name).open(encoding="utf-8", newline="") as file:
+            for reading, _latin, *spellings in csv.reader(file):
+                written += spellings
+                read += [reading] * len(spellings)
+    return pa.table({"written": written, "reading": read})
+
+
+def _add_readings(con: duckdb.DuckDBPyConnection) -> None:
+    """Column ``given_readings`` of ``lnk_prepared``: how the given name of a record without kana may be read, as other records
+    of the town and the packaged list of names say."""
+    known = _name_list()
+    listed = ""
+    if known is not None:
+        con.register("lnk_name_list", known)
+        listed = f"union select written, {_as_kana('reading')} from lnk_name_list"
+    con.execute(
+        f"""
+        create or replace temp table lnk_reading as
+        with wanted as (
+            select distinct given_match as written from lnk_prepared
+            where given_match is not null and given_kana_match is null and not is_foreign
+        ),
+        said as (
+            select given_match as written, given_kana_match as reading from lnk_prepared
+            where given_match is not null and given_kana_match is not null and not is_foreign
+            {listed}
+        )
+        select w.written, list(distinct s.reading order by s.reading) as readings
+        from wanted as w join said as s on s.written = w.written group by w.written
+        """
+    )
+    con.execute(
+        "create or replace temp table lnk_prepared as select p.*, r.readings as given_readings from lnk_prepared as p "
+        "left join lnk_reading as r on r.written = case when p.given_kana_match is null and not p.is_foreign "
+        "then p.given_match end "
+        "order by rid"
+    )
+    con.execute("drop table lnk_reading")
+    if known is not None:
+        con.unregister("lnk_name_list")
 
 
 def cap_blocks(con: duckdb.DuckDBPyConnection, table: str) -> int:

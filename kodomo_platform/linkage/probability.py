@@ -196,7 +196,9 @@ def calibrate(con: duckdb.DuckDBPyConnection, model: GlassBox, levels: str) -> N
         """
         create or replace temp table lnk_pair as
         select e.a, e.b, e.kind, coalesce(c.p, e.probability) as probability, coalesce(c.bits, e.weight) as weight, e.given
-        from lnk_pair as e left join lnk_calibrated as c on e.kind = 'probabilistic' and c.a = e.a and c.b = e.b
+        from lnk_pair as e
+        -- a condition on one side alone would make this a nested loop
+        left join lnk_calibrated as c on c.a = case when e.kind = 'probabilistic' then e.a end and c.b = e.b
         """
     )
     con.unregister("lnk_calibrated")

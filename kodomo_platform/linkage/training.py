@@ -7,6 +7,7 @@ there keeps its former value, and the former model's m weighs as some labelled p
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,10 @@ def train_linkage_model(
         "weights": weights,
         "training": {"labelled_pairs": labelled, "labels": "truth" if truths else "numbers", "base": before.sha256},
     }
+    # how probable a pair is, given its evidence, is learnt on many towns: a town's own pairs are too few for it
+    probability = json.loads(before.text).get("probability")
+    if probability is not None:
+        content["probability"] = probability
     return write_model(out, content)
 
 

@@ -5,7 +5,7 @@
 (``KODOMO_BENCH_PEOPLE``, default 2000), and each flaw of `worlds.FLAWS` on its own seeds. Numbers are nowhere but in the
 register. Printed: pooled figures, median and worst decile of worlds per engine, recall by kind, the reliability of match
 probabilities, and what the watch says about precision and recall without truth. ``KODOMO_BENCH_ENGINES=ours`` leaves the
-baselines out.
+baselines out, ``KODOMO_BENCH_FLAWS=0`` the flaws; ``KODOMO_BENCH_PICTURE=FILE.png`` draws the reliability curve.
 """
 
 from __future__ import annotations
@@ -144,6 +144,46 @@ def reliability(con: duckdb.DuckDBPyConnection) -> list[tuple[float, bool]]:
     ]
 
 
+def patterns(con: duckdb.DuckDBPyConnection) -> Counter[str]:
+    """Patterns of evidence (levels, no values) of scored pairs that came out wrong: linked falsely, or not linked."""
+    tables = "(select * from linkage.lnk_edge union all select * from linkage.lnk_apart)"
+    rows = con.execute(
+        f"select case when e.outcome = 'link' then 'false' else 'missed' end, e.outcome, e.why, e.evidence from {tables} as e "
+        "join truth as l on l.source = e.left_source and l.source_record_id = e.left_record "
+        "join truth as r on r.source = e.right_source and r.source_record_id = e.right_record "
+        "where (l.person_id = r.person_id) <> (e.outcome = 'link')"
+    ).fetchall()
+    found: Counter[str] = Counter()
+    for wrong, outcome, why, evidence in rows:
+        levels = {name: level for name, level in json.loads(evidence).items() if name != "why"}
+        found[f"{wrong}: {', '.join(levels.values())} ({outcome}{' ' + why if why else ''})"] += 1
+    return found
+
+
+def draw(series: dict[str, list[tuple[float, bool]]], path: Path) -> None:
+    """The reliability curve as a picture: how often pairs of a probability are one child's."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5.2, 4.6), dpi=120)
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for name, pairs in series.items():
+        points = [
+            (sum(p for p, _ in inside) / len(inside), sum(same for _, same in inside) / len(inside), len(inside))
+            for low, high in pairwise(_BINS)
+            if len(inside := [(p, same) for p, same in pairs if low <= p < high]) >= 10
+        ]
+        label = f"{name} (error {calibration_error(pairs):.4f}, {len(pairs):,} pairs)"
+        axes.plot([x for x, _, _ in points], [y for _, y, _ in points], marker="o", markersize=4, label=label)
+    axes.set(xlabel="probability as the model says it", ylabel="share that is one child", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
 def calibration_error(pairs: list[tuple[float, bool]]) -> float:
     """Expected calibration error over bins that are fine at both ends."""
     total = gap = 0.0
@@ -173,6 +213,7 @@ def measure_world(folder: Path, engines: tuple[str, ...]) -> dict[str, dict[str,
             row["records"] = con.execute("select count(*) from truth").fetchone()[0]  # type: ignore[index]
             row["pairs"] = reliability(con)
             row["watch"] = watched(con)
+            row["patterns"] = patterns(con)
             row["asked"], after = review(con)
             done = measure(con, after if row["asked"] else clusters)
             row |= {"recall_reviewed": done["recall"], "false_reviewed": done["fp"]}
@@ -243,6 +284,34 @@ def world_folder(cache: Path, seed: int, quality: str, children: int, flaw: str 
     return folder
 
 
+def _wrong(quality: str, worlds: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The ten patterns that are missed most, those that are false, and whether the run's own estimate holds the truth."""
+    found: Counter[str] = sum((world["ours"]["patterns"] for world in worlds), Counter())
+    ours = [world["ours"] for world in worlds]
+    within = {
+        name: sum(
+            row["watch"][f"expected_{name}_low"] <= row[name] <= row["watch"][f"expected_{name}_high"] for row in ours
+        )
+        for name in ("precision", "recall")
+    }
+    rows: list[dict[str, Any]] = [
+        {
+            "what": f"{quality}: worlds whose own estimate holds the truth, of {len(worlds)}",
+            **within,
+            "expected_recall_median": f"{median(row['watch']['expected_recall'] for row in ours):.5f}",
+        }
+    ]
+    for start in ("missed", "false"):
+        worst = [(pattern, count) for pattern, count in found.most_common() if pattern.startswith(start)][:10]
+        rows.append(
+            {
+                "what": f"{quality}: worst {start} patterns",
+                "note": "; ".join(f"{count} × {pattern}" for pattern, count in worst),
+            }
+        )
+    return rows
+
+
 def run() -> list[dict[str, Any]]:
     """The table: a row per quality and engine, and one per flaw."""
     logging.getLogger("splink").setLevel(logging.ERROR)
@@ -253,6 +322,7 @@ def run() -> list[dict[str, Any]]:
     children = int(os.environ.get("KODOMO_BENCH_PEOPLE", "2000"))
     engines = tuple(os.environ.get("KODOMO_BENCH_ENGINES", ",".join(ENGINES)).split(","))
     rows: list[dict[str, Any]] = []
+    curves: dict[str, list[tuple[float, bool]]] = {}
     targets = {
         "typical": "P ≥ 0.9999, R ≥ 0.998, reviewed ≥ 0.9995 (≤ 0.3 %), calibration error ≤ 0.02",
         "bad": "P ≥ 0.9998, R ≥ 0.985, reviewed ≥ 0.997 (≤ 1.5 %), calibration error ≤ 0.02",
@@ -272,6 +342,11 @@ def run() -> list[dict[str, Any]]:
                         "recall_by_kind": json.dumps(found["recall_by_kind"]),
                     }
                 )
+            if "ours" in engines:
+                curves[quality] = [pair for world in worlds for pair in world["ours"]["pairs"]]
+                rows += _wrong(quality, worlds)
+        if picture := os.environ.get("KODOMO_BENCH_PICTURE"):
+            draw(curves, Path(picture))
         for flaw in FLAWS if os.environ.get("KODOMO_BENCH_FLAWS", "1") == "1" else ():
             worlds = [measure_world(world_folder(cache, seed, "typical", children, flaw), ("ours",)) for seed in FLAWED]
             found = summary(worlds, "ours")

@@ -272,7 +272,14 @@ class _Stock:
                 kept = random.sample(usable, min(len(usable), random.randint(1, 6)))
                 for rank, spelling in enumerate(kept):
                     stock.append(((place + 3) * (1 + rank * random.uniform(0.3, 2)), spelling, _katakana(reading)))
-                self.by_reading.setdefault(_katakana(reading), []).extend(usable[:12])
+            # homophones come from the longer list: half of them stand in no list that the product reads
+            chosen_readings = {row[0] for row in chosen}
+            for reading, _latin, *spellings in _names(name.replace("_opti", "_org")):
+                if reading in chosen_readings:
+                    usable = [s for s in spellings if s and len(s) <= 3]
+                    self.by_reading.setdefault(_katakana(reading), []).extend(
+                        random.sample(usable, min(len(usable), 12))
+                    )
             self.given[male] = [(spelling, kana) for _, spelling, kana in sorted(stock)]
         rows = [row for row in _names("last_name_org.csv") if len(row) > 2]
         self.surnames = [(row[0], _katakana(row[2])) for row in rows]
