@@ -8,6 +8,7 @@ no better). The clerical sample (`sampling.estimate`) is the check on this estim
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def expected(links: float, doubt_in_links: float, missed: float) -> Expected:
 
     def upper(count: float) -> float:
         # a count that is expected may come out higher by chance (three are the 95 % limit of none)
-        return CALIBRATION_DOUBT * count + 3 * (count + 0.25) ** 0.5
+        return CALIBRATION_DOUBT * count + 3 * math.sqrt(count + 0.25)
 
     return Expected(
         precision(doubt_in_links),
