@@ -485,8 +485,10 @@ def _groups(con: duckdb.DuckDBPyConnection, roots: list[int]) -> None:
     import pyarrow as pa
 
     con.register(
-        "lnk_roots", pa.table({"place": pa.array(range(len(roots)), pa.int32()), "up": pa.array(roots, pa.int32())})
+        "lnk_incoming", pa.table({"place": pa.array(range(len(roots)), pa.int32()), "up": pa.array(roots, pa.int32())})
     )
+    con.execute("create or replace temp table lnk_roots as from lnk_incoming")
+    con.unregister("lnk_incoming")
     con.execute(
         """
         create or replace temp table lnk_group as
@@ -496,7 +498,7 @@ def _groups(con: duckdb.DuckDBPyConnection, roots: list[int]) -> None:
         join lnk_restless as u on u.place = r.up
         """
     )
-    con.unregister("lnk_roots")
+    con.execute("drop table lnk_roots")
 
 
 def _twins(con: duckdb.DuckDBPyConnection) -> None:

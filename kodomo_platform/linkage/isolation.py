@@ -272,17 +272,19 @@ def _take_apart(con: duckdb.DuckDBPyConnection, apart: list[tuple[int, int, str]
 
     left, right, why = zip(*apart, strict=True)
     con.register(
-        "lnk_apart_now",
+        "lnk_incoming",
         pa.table(
             {"a": pa.array(left, pa.int32()), "b": pa.array(right, pa.int32()), "why": pa.array(why, pa.string())}
         ),
     )
+    con.execute("create or replace temp table lnk_apart_now as from lnk_incoming")
+    con.unregister("lnk_incoming")
     con.execute(
         f"update lnk_settled set outcome = case when n.why = '' then 'apart' else '{REVIEW}' end, why = n.why "
         "from lnk_apart_now as n where n.a = lnk_settled.a and n.b = lnk_settled.b "
         f"and lnk_settled.outcome = '{LINK}'"
     )
-    con.unregister("lnk_apart_now")
+    con.execute("drop table lnk_apart_now")
 
 
 __all__ = ["REASONS", "Link", "Member", "contradiction", "isolate", "separate"]

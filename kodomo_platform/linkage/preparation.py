@@ -339,7 +339,10 @@ def _add_readings(con: duckdb.DuckDBPyConnection) -> None:
     known = _name_list()
     listed = ""
     if known is not None:
-        con.register("lnk_name_list", known)
+        # a table of its own: joined as it stands, DuckDB may push a filter into Arrow that Arrow does not know
+        con.register("lnk_incoming_list", known)
+        con.execute("create or replace temp table lnk_name_list as from lnk_incoming_list")
+        con.unregister("lnk_incoming_list")
         listed = f"union select written, {_as_kana('reading')} from lnk_name_list"
     con.execute(
         f"""
@@ -365,7 +368,7 @@ def _add_readings(con: duckdb.DuckDBPyConnection) -> None:
     )
     con.execute("drop table lnk_reading")
     if known is not None:
-        con.unregister("lnk_name_list")
+        con.execute("drop table lnk_name_list")
 
 
 def cap_blocks(con: duckdb.DuckDBPyConnection, table: str) -> int:

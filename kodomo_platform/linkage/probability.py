@@ -189,9 +189,11 @@ def calibrate(con: duckdb.DuckDBPyConnection, model: GlassBox, levels: str) -> N
         return
     odds = np.clip(model.log_odds(matrix), -30, 30)
     con.register(
-        "lnk_calibrated",
+        "lnk_incoming",
         pa.table({"a": left, "b": right, "p": 1 / (1 + np.exp(-odds)), "bits": odds / np.log(2)}),
     )
+    con.execute("create or replace temp table lnk_calibrated as from lnk_incoming")
+    con.unregister("lnk_incoming")
     con.execute(
         """
         create or replace temp table lnk_pair as
@@ -201,7 +203,7 @@ def calibrate(con: duckdb.DuckDBPyConnection, model: GlassBox, levels: str) -> N
         left join lnk_calibrated as c on c.a = case when e.kind = 'probabilistic' then e.a end and c.b = e.b
         """
     )
-    con.unregister("lnk_calibrated")
+    con.execute("drop table lnk_calibrated")
 
 
 __all__ = ["FEATURES", "GlassBox", "Term", "calibrate", "evidence_of_pairs", "read_glass_box", "start"]
