@@ -90,11 +90,12 @@ LIST_COLUMNS = ("name_parts", "kana_parts", "guardians", "guardian_givens", "giv
 # levels of the given name: one character differs; from AGREES on the names agree (below, likeness alone never links);
 # from SURE on kanji or kana agree and nothing that can be compared differs
 GIVEN_NEAR, GIVEN_AGREES, GIVEN_SURE = 1, 2, 6
-BIRTH_EQUAL = 3
+BIRTH_EQUAL, BIRTH_NEAR = 3, 1
 # a slip of one digit of the day can step over the end of a month; no two children of one mother are born so near, twins apart
 DAYS_NEAR = 10
 # levels of the household: at most a surname agrees; two of address, phone and guardian; a surname that nothing
 # contradicts; surname and town; surname and one of address, phone and guardian
+SURNAME_ONLY, OTHER_SURNAME_ONE = 2, 3
 SURNAME_AT_MOST, OTHER_SURNAME_TWO, SURNAME_ALONE, SAME_TOWN, SAME_HOUSEHOLD = 2, 4, 5, 7, 8
 
 

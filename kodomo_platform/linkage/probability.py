@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kodomo_platform.errors import LinkageError
+from kodomo_platform.linkage.evidence import BIRTH_NEAR, OTHER_SURNAME_ONE, SURNAME_ONLY
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,6 +66,8 @@ FEATURES = ("weight", "rival_left", "rival_right", *LEVELS, *PAIR_FEATURES)
 _NO_RIVAL = 1e-6
 _MOST_BITS = 40.0
 _MOST_NATS = 25.0
+# log-odds of 0.98: asked about, not linked
+_MOST_WITHOUT_HOME = 3.9
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,14 @@ def calibrate(con: duckdb.DuckDBPyConnection, model: GlassBox, levels: str) -> N
     if not len(matrix):
         return
     odds = np.clip(model.log_odds(matrix), -30, 30)
+    at = {name: matrix[:, place] for place, name in enumerate(FEATURES)}
+    # neither surname nor address nor phone says that the two share a home: a namesake born on the same day looks just so
+    homeless = (at["household"] <= OTHER_SURNAME_ONE) & (at["household"] != SURNAME_ONLY)
+    homeless &= (at["same_address"] == 0) & (at["same_phone"] == 0) & (at["household"] >= 0)
+    # a frequent name on two days, with no home in common though both tell theirs, is two children as often as one
+    other_day = (at["birth_date"] >= 0) & (at["birth_date"] <= BIRTH_NEAR) & (at["has_address"] == 1)
+    other_day &= (at["same_address"] == 0) & (at["same_phone"] == 0) & (at["same_guardian"] == 0)
+    odds = np.where(homeless | other_day, np.minimum(odds, _MOST_WITHOUT_HOME), odds)
     con.register(
         "lnk_incoming",
         pa.table({"a": left, "b": right, "p": 1 / (1 + np.exp(-odds)), "bits": odds / np.log(2)}),
