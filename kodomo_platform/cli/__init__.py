@@ -46,6 +46,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Take a child out of every copy, with a receipt."),
     "audit": ("audit", "Read the audit log and prove that nothing in it was changed."),
     "portal": ("portal", "The web portal: serve it, make people who may sign in."),
+    "doctor": ("doctor", "Look whether this installation is in order; repair files' rights."),
     "storage": ("storage", "Move the embedded databases to PostgreSQL."),
     "ui": ("ui", "Start Dagster's webserver and daemon and MLflow's server together."),
 }

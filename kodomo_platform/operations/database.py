@@ -203,8 +203,7 @@ def unusable(error: Exception) -> OperationsError:
     if says("malformed", "not a database", "invalid page", "corrupt"):
         return OperationsError(
             "the operations database is damaged",
-            action="do not delete it: stop the platform, keep a copy, and get the last good state back with "
-            "`kodomo backup restore`",
+            action="do not delete it: stop the platform, keep a copy, and get the last good state back from a backup",
         )
     if says("does not exist"):
         return OperationsError(

@@ -77,7 +77,7 @@ def _refused(what: str, connection: Any) -> OperationsError:
         what,
         where=_place(connection),
         expected="the database with the child ids, approvals and decisions that belong to this home",
-        action="get it back with `kodomo backup restore`, or correct KODOMO_OPERATIONS_URL or KODOMO_DATABASE_URL; only if it "
+        action="get it back from a backup, or correct KODOMO_OPERATIONS_URL or KODOMO_DATABASE_URL; only if it "
         "is lost for good, a person begins anew with `kodomo setup --new-installation`: all children then get other ids",
     )
 

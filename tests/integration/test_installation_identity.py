@@ -59,7 +59,7 @@ def test_a_lost_database_is_refused_and_nothing_takes_its_place(begun: Path, los
             "create table other (x); insert into other values (1)"
         )
     reopened()
-    with pytest.raises(OperationsError, match=r"missing or empty[\s\S]*kodomo backup restore[\s\S]*--new-installation"):
+    with pytest.raises(OperationsError, match=r"missing or empty[\s\S]*from a backup[\s\S]*--new-installation"):
         operations.installation_secret()
     if lost == "fresh":
         rest = sqlite3.connect(begun / "operations.sqlite3").execute("select name from sqlite_master").fetchall()
@@ -155,7 +155,7 @@ def test_the_command_line_says_what_to_do_and_has_a_way_out(home: Path) -> None:
         done = kodomo(home, *arguments, check=False)
         assert done.returncode == 1, arguments
         assert "Traceback" not in done.stderr
-        assert "kodomo backup restore" in done.stderr
+        assert "from a backup" in done.stderr
         assert files(home) == []
     kodomo(home, "setup", "--new-installation")
     assert files(home)
