@@ -667,10 +667,14 @@ def _rests_on_consent(tree: LineageTree, item: LawfulItem) -> bool:
     if tree.consent.get("state", "not_needed") == "not_needed":
         return False
     try:
-        rule = load_municipality(tree.municipality).consent
+        municipality = load_municipality(tree.municipality)
     except MunicipalityError:
         return False
-    return rule.rule == "opt_in" and (not rule.applies_to or item.key.partition(".")[0] in rule.applies_to)
+    rule, domain = municipality.consent, item.key.partition(".")[0]
+    held = {source.partition(".")[0] for source in municipality.by_source} - {"resident", "consent"}
+    # where all that is held rests on consent, so does the register (see the warehouse's cfg.consent)
+    covers = not rule.applies_to or domain in rule.applies_to or (domain == "resident" and held <= set(rule.applies_to))
+    return rule.rule == "opt_in" and covers
 
 
 def _consent_words(tree: LineageTree, side: int) -> str:
