@@ -40,7 +40,10 @@ def test_one_file_takes_a_town_with_its_own_formats_to_a_snapshot(home: Path) ->
         text=True,
         check=True,
     )
-    assert json.loads(said.stdout.splitlines()[-1]) == [[CODE], ["municipality_schedules", "new_extracts"]]
+    assert json.loads(said.stdout.splitlines()[-1]) == [
+        [CODE],
+        ["failed_runs", "lost_runs", "municipality_schedules", "new_extracts", "published_runs"],
+    ]
 
     out = ("--out", str(home / "landing"), "--truth", str(home / "truth" / CODE))
     kodomo(home, "synth", "-m", CODE, "--children", "80", "--months", "14", *out)
