@@ -40,7 +40,7 @@ domain_of as (
             child_id,
             unnest(open_domains) as domain
         from stated
-    )
+    ) as opened
     group by child_id, domain
 ),
 
@@ -54,7 +54,7 @@ item_of as (
             child_id,
             unnest(open_items) as item
         from stated
-    )
+    ) as opened
     group by child_id, item
 ),
 
@@ -69,7 +69,7 @@ theme_of as (
             unnest(themes) as theme
         from stated
         where themes is not null
-    )
+    ) as opened
     group by child_id, theme
 ),
 

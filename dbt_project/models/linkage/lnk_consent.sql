@@ -1,7 +1,7 @@
 -- What the consent ledger says of each number on the day of the run: which domains, items and themes are open.
--- Known before anything is linked. Of a number's lines the newest decided one counts (the day of consent or of withdrawal,
--- then the ledger's order), not "any valid one". What cannot be read closes: a withdrawal whose day is unreadable is one
--- until the ledger is corrected, an unreadable end has passed, an unreadable scope opens nothing.
+-- Known before anything is linked. Of a number's lines the newest decided one counts (the day of consent or of
+-- withdrawal, then the ledger's order), not "any valid one". What cannot be read closes: a withdrawal whose day is
+-- unreadable is one until the ledger is corrected, an unreadable end has passed, an unreadable scope opens nothing.
 with rule as (
     select
         consent.rule,
@@ -11,7 +11,7 @@ with rule as (
         -- domains where the law is the ground, whatever the ledger says
         list_filter(
             ['resident', 'education', 'childcare', 'welfare', 'health', 'medical', 'survey'],
-            lambda domain: not list_contains(consent.covered, domain)
+            lambda each_domain: not list_contains(consent.covered, each_domain)
         ) as lawful
     from {{ source('cfg', 'consent') }} as consent
     cross join {{ source('cfg', 'run') }} as run
@@ -152,7 +152,7 @@ granted_item as (
         on
             list_contains(
                 list_transform(
-                    regexp_split_to_array(scoped.only_items, '[,、，;；\n]+'), lambda name: trim(name, ' 　')
+                    regexp_split_to_array(scoped.only_items, '[,、，;；\n]+'), lambda each_name: trim(each_name, ' 　')
                 ),
                 named.name
             )
@@ -178,7 +178,8 @@ summed as (
             when bool_and(is_by_theme or not is_valid)
                 then list_distinct(flatten(array_agg(
                     list_transform(
-                        regexp_split_to_array(coalesce(only_themes, ''), '[,、，;；\n]+'), lambda name: trim(name, ' 　')
+                        regexp_split_to_array(coalesce(only_themes, ''), '[,、，;；\n]+'),
+                        lambda each_name: trim(each_name, ' 　')
                     )
                 ) filter (where is_valid)))
         end as themes,
@@ -223,7 +224,8 @@ select
             || case
                 when final.state = 'given'
                     then list_filter(
-                        final.domains, lambda domain: not list_contains(coalesce(final.taken_back, []), domain)
+                        final.domains,
+                        lambda each_domain: not list_contains(coalesce(final.taken_back, []), each_domain)
                     )
                 else []::varchar[]
             end

@@ -158,7 +158,11 @@ where
         and (
             split_part(final.source, '.', 1) = 'consent'
             or list_contains(lnk_child_consent.open_domains, split_part(final.source, '.', 1))
-            or len(list_filter(lnk_child_consent.open_items, lambda item: starts_with(item, final.source || '.'))) > 0
+            or len(
+                list_filter(
+                    lnk_child_consent.open_items, lambda each_item: starts_with(each_item, final.source || '.')
+                )
+            ) > 0
         )
     )
 order by final.source, final.source_record_id

@@ -46,25 +46,25 @@ with
 {% endfor %}
 gathered as (
     {%- for source, model in staged %}
-    select
-        {{ source | replace('.', '_') }}.source,
-        {{ source | replace('.', '_') }}.source_record_id,
-        {%- for column in columns %}
-            {{ source | replace('.', '_') }}.{{ column }},
-        {%- endfor %}
-        {{ source | replace('.', '_') }}.relationship,
-        {{ source | replace('.', '_') }}.became_resident_on,
-        {{ source | replace('.', '_') }}.left_on,
-        {{ source | replace('.', '_') }}._extract_date,
-        {{ source | replace('.', '_') }}._source_file_sha256,
-        {{ source | replace('.', '_') }}._row_number
-    from {{ source | replace('.', '_') }}
-    {% if not loop.last %}union all{% endif %}
+        select
+            {{ source | replace('.', '_') }}.source,
+            {{ source | replace('.', '_') }}.source_record_id,
+            {%- for column in columns %}
+                {{ source | replace('.', '_') }}.{{ column }},
+            {%- endfor %}
+            {{ source | replace('.', '_') }}.relationship,
+            {{ source | replace('.', '_') }}.became_resident_on,
+            {{ source | replace('.', '_') }}.left_on,
+            {{ source | replace('.', '_') }}._extract_date,
+            {{ source | replace('.', '_') }}._source_file_sha256,
+            {{ source | replace('.', '_') }}._row_number
+        from {{ source | replace('.', '_') }}
+        {% if not loop.last %}union all{% endif %}
     {%- endfor %}
 )
 
--- Where consent is the ground (opt_in), a child without it never comes to be compared: neither the register's record nor
--- one that bears the number. A record without a number may be anybody's: it may only meet a child who is open
+-- Where consent is the ground (opt_in), a child without it never comes to be compared: neither the register's record
+-- nor one that bears the number. A record without a number may be anybody's: it may only meet a child who is open
 -- (kodomo_platform.linkage.consent). Adults of the register stand for households, not for themselves.
 select gathered.*
 from gathered
@@ -92,6 +92,7 @@ where
     or list_contains(coalesce(lnk_consent.open_domains, rule.open_without), split_part(gathered.source, '.', 1))
     or len(
         list_filter(
-            lnk_consent.open_items, lambda item: starts_with(item, split_part(gathered.source, '.', 1) || '.')
+            lnk_consent.open_items,
+            lambda each_item: starts_with(each_item, split_part(gathered.source, '.', 1) || '.')
         )
     ) > 0

@@ -1,7 +1,7 @@
 -- Records whose address must not be shown (支援措置: it is hidden from a violent person). This is the one place that
--- decides; whoever prints, exports or publishes asks here (kodomo_platform.protection). A code that cannot be read or is
--- on no list protects until it is corrected. One protected person protects whoever lives with them, every record linked to
--- one of them or bearing one of their numbers, and every record with one of their addresses.
+-- decides; whoever prints, exports or publishes asks here (kodomo_platform.protection). A code that cannot be read or
+-- is on no list protects until it is corrected. One protected person protects whoever lives with them, every record
+-- linked to one of them or bearing one of their numbers, and every record with one of their addresses.
 with ground as (
     select
         staged.source_record_id,
@@ -21,7 +21,11 @@ person as (
     left join ground on staged.source_record_id = ground.source_record_id
     where
         ground.source_record_id is not null
-        or staged.household_number in (select ground.household_number from ground where ground.household_number <> '')
+        or staged.household_number in (
+            select with_them.household_number
+            from ground as with_them
+            where with_them.household_number <> ''
+        )
 ),
 
 -- what is linked to one of them, or bears one of their numbers

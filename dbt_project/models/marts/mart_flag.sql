@@ -20,4 +20,4 @@ inner join {{ ref('lnk_crosswalk') }} as x
     on x.source = 'medical.flag' and f.source_record_id = x.source_record_id
 cross join {{ source('cfg', 'run') }} as r
 where x.child_id is not null and f.flagged_on <= r.as_of_date
-order by x.child_id, f.flagged_on desc, f.flag
+order by x.child_id asc, f.flagged_on desc, f.flag asc

@@ -15,9 +15,11 @@ with known as (
 final as (
     select
         known.child_id,
-        case when bool_or(lnk_consent.state is not null)
-            then max_by(lnk_consent.state, coalesce(lnk_consent.decided_on, date '0001-01-01'))
-        else 'no_line' end as state,
+        case
+            when bool_or(lnk_consent.state is not null)
+                then max_by(lnk_consent.state, coalesce(lnk_consent.decided_on, date '0001-01-01'))
+            else 'no_line'
+        end as state,
         max(lnk_consent.decided_on) as since
     from known
     cross join {{ source('cfg', 'consent') }} as rule
