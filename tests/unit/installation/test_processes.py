@@ -50,6 +50,8 @@ def test_a_killed_process_is_gone_even_while_nobody_has_reaped_it() -> None:
 
 
 PARENT = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever runs the tests may have it ignored
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", '''
 import time
