@@ -194,3 +194,8 @@ def use_home(home: Path | None) -> Settings:
         os.environ["KODOMO_HOME"] = str(home.expanduser().absolute())
     get_settings.cache_clear()
     return get_settings()
+
+
+def hand_down(name: str, value: str) -> None:
+    """Set a variable for this process and those that it starts: what a file must not keep and `ps` must not show."""
+    os.environ[name] = value

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from kodomo_platform.installation.storage import make_schemas
-from kodomo_platform.settings import get_settings
+from kodomo_platform.settings import get_settings, hand_down
 
 _DAGSTER_YAML = """\
 # Written by `kodomo setup`. Brought up to date as long as nobody changes it; kept as it is once somebody did.
@@ -59,7 +59,7 @@ def dagster_instance_home() -> Path:
     file = folder / "dagster.yaml"
     url = get_settings().schema_url("dagster")
     if url is not None:
-        os.environ["KODOMO_DAGSTER_URL"] = url  # a file would keep the password; so do child processes get it
+        hand_down("KODOMO_DAGSTER_URL", url)  # a file would keep the password
     wanted, other = (
         _DAGSTER_YAML + storage for storage in ((_EMBEDDED, _POSTGRESQL) if url is None else (_POSTGRESQL, _EMBEDDED))
     )

@@ -255,8 +255,8 @@ def crowd(home: Path) -> Iterator[None]:
         )
         con.execute(
             "insert into marts.risk_scores select 'C-' || i, 'school_refusal', date '2026-10-01', 0.5, 0.4, 0.6, i, "
-            "case when i % 5 = 0 then 'high' else 'low' end, false, true, null, '[]', '[]', 's', 'm', '1', 'r', 'run-1', 'f', 'c', 'v' "
-            "from range(240) as t(i)"
+            "case when i % 5 = 0 then 'high' else 'low' end, false, true, null, '[]', '[]', 's', 'm', '1', 'r', 'run-1', 'f', 'c', 'v', "
+            "'ranked', null from range(240) as t(i)"
         )
         publish(con, Town(CODE, 1000), AS_OF, dagster_run_id=RUN, code_version="abc")
     yield

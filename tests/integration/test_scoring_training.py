@@ -260,22 +260,30 @@ def test_what_is_measured_is_of_later_dates_and_of_other_households(
     theme = load_themes()["school_refusal"]
     data = training.load_training(con, theme, load_features(), AS_OF)
     data.table.x[:, 0] = np.arange(len(data.table.y))  # so that a row can be told wherever it turns up
+    models: list[Any] = []
     pairs: list[tuple[Any, Any]] = []
 
     def fit(rows: Table, *_: object, **__: object) -> Fitted:
         learned = rows.x[:, 0].astype(int)
+        number = len(models)
+        models.append(learned)
 
         def predict(x: Any) -> Any:
-            if not np.isnan(x[:, 0]).all():
+            # all test rows at once: how much the folds' models differ, which measures no candidate
+            if not np.isnan(x[:, 0]).all() and len(x) != data.test.sum():
                 pairs.append((learned, x[:, 0].astype(int)))
-            return x[:, 1] * 0.0
+            return np.full(len(x), float(number))
 
         return Fitted("spy", predict, None)
 
     for name in list(training.FITTERS):
         monkeypatch.setitem(training.FITTERS, name, fit)
-    training.measure(data, theme, 10, "here")
-    assert pairs
+    measurement = training.measure(data, theme, 10, "here")
+    for name in training.FITTERS:
+        by = measurement.held_out[name]  # which model spoke of each row
+        for row in np.flatnonzero(measurement.test):
+            pairs.append((models[int(by[row])], np.array([row])))
+    assert len(pairs) > measurement.test.sum()
     horizon = np.timedelta64(30 * theme.horizon_months - 5, "D")
     for learned, measured in pairs:
         assert not set(data.table.group[learned]) & set(data.table.group[measured])
