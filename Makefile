@@ -33,7 +33,7 @@ test: setup ## the tests that belong to every change
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile -q
 
 test-slow: setup ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow -q
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -q
 
 lint: setup ## ruff, mypy, sqlfluff, import-linter
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ from kodomo_platform.shelf.contract import (
     CHECKSUMS,
     CONTRACT_VERSION,
     MANIFEST,
+    QUALITY_RESULTS,
     RISK_SCORES,
     SOURCE_ROWS,
     TABLES,
@@ -47,6 +48,8 @@ from kodomo_platform.shelf.snapshots import (
 from kodomo_platform.shelf.verification import verify
 
 _TEMPORARY = ".tmp-"
+# the expectation that compares with the snapshot before
+FACTS_STAY = "expect_facts_to_stay"
 # Parquet knows no 128-bit integer: DuckDB would write a double and lose digits without a word
 _PORTABLE = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "JSON": "VARCHAR", "UUID": "VARCHAR"}
 
@@ -342,14 +345,20 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, file: Path, table: Table)
 
 
 def _stable_digest(con: duckdb.DuckDBPyConnection, table: Table, file: Path, as_of: date, volatile: list[str]) -> str:
-    """Hash of the table without the columns that differ from run to run; of the quality log, the results that stand."""
+    """Hash of the table without the columns that differ from run to run; of the quality log, the results that stand.
+
+    What compares with the snapshot before is left out: it says how this one differs from another, not what is in it.
+    """
     from kodomo_platform.quality.results import standing_results
 
     stable = file.with_name(f"{table.name}.stable")
-    if table.log:
+    if table.name == QUALITY_RESULTS.name:
         names = [column.warehouse_name for column in table.columns if not column.volatile]
         listed = ", ".join(_name(name) for name in names)
-        select = f"select {listed} from ({standing_results(as_of)}) order by {listed}"
+        select = (
+            f"select {listed} from ({standing_results(as_of)}) where expectation != {_sql_text(FACTS_STAY)} "
+            f"order by {listed}"
+        )
     else:
         excluded = ", ".join(_name(name) for name in volatile)
         select = f"select * exclude ({excluded}) from read_parquet({_sql_text(str(file))})"

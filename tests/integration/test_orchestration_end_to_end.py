@@ -199,8 +199,9 @@ def test_a_critical_fault_blocks_the_publication_and_the_corrected_extract_relea
         )
         assert blocked.returncode == 1
         assert "Traceback" not in blocked.stderr
-        # what the night shift reads: which check, of which table, how many rows; not the framework's words
-        assert "raw_education__enrolment: " in blocked.stderr
+        # what the night shift reads: which check, which column, how many rows, whose it is; not the framework's words
+        assert "「児童生徒番号」が5%を超えて空でないこと" in blocked.stderr
+        assert "教育委員会学務課" in blocked.stderr
         assert "Dagster" not in blocked.stderr
         assert current(finished) == before
         failed = json.loads(kodomo(finished, "quality", "show", "--municipality", CODE, "--json").stdout)
