@@ -155,7 +155,8 @@ def test_the_command_line_says_what_to_do_and_has_a_way_out(home: Path) -> None:
         done = kodomo(home, *arguments, check=False)
         assert done.returncode == 1, arguments
         assert "Traceback" not in done.stderr
-        assert "from a backup" in done.stderr
+        assert "バックアップ" in done.stderr
+        assert "--new-installation" in done.stderr
         assert files(home) == []
     kodomo(home, "setup", "--new-installation")
     assert files(home)
