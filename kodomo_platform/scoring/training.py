@@ -161,8 +161,7 @@ def train_theme(
     test, y, dates, results = measured.test, measured.y, measured.dates, measured.results
     held_out, held_out_masked, probabilities = measured.held_out, measured.held_out_masked, measured.probabilities
     outcomes = int(data.table.y.sum())
-    share = blend_share(held_out["logistic"][test], held_out["ebm"][test], y)
-    finals = _finals(data.table, chosen_theme, others, share)
+    finals = _finals(data.table, chosen_theme, others, measured.share)
     calibrations = measured.calibrations
     base_rate = float(np.clip(data.table.y.mean(), 1e-4, 0.5))
     verdicts = _judge_all(chosen_theme, finals, calibrations, base_rate)
@@ -186,7 +185,7 @@ def train_theme(
             "trained_as_of": as_of.isoformat(),
             "rows": len(data.table.y),
             "outcomes": outcomes,
-            **({"logistic_share": share} if chosen == "blend" else {}),
+            **({"logistic_share": measured.share} if chosen == "blend" else {}),
             "dataset_sha256": data.sha256,
             "feature_hash": chosen_theme.feature_hash(features),
             "conformal": limits(slope * held_out[chosen][test] + shift, y),
@@ -328,7 +327,8 @@ class TrainingData:
 class Measurement:
     """Every candidate on rows of later dates and other households than it was fitted on.
 
-    ``variances``: mean variance of a candidate's uncalibrated log odds when other households are learned from.
+    ``variances``: mean variance of a candidate's uncalibrated log odds when other households are learned from; ``share``:
+    what logistic regression counts in the blend, from all test rows.
 
     ``test``: which rows were measured; ``held_out`` and ``held_out_masked``: log odds of all rows (NaN where not measured),
     the second with each source gone; ``calibrations``: slope and shift per candidate from all test rows, ``probabilities``
@@ -344,6 +344,7 @@ class Measurement:
     probabilities: dict[str, Floats]
     results: dict[str, dict[str, float]]
     variances: dict[str, float]
+    share: float
 
 
 def measure(
@@ -384,8 +385,11 @@ def measure(
         name: measures(y, _cross_calibrated(logits[test], y, fold), capacity * dates, rank=logits[test])
         for name, logits in held_out.items()
     }
-    variances = _variances(refitted, blend_share(held_out["logistic"][test], held_out["ebm"][test], y))
-    return Measurement(test, y, dates, held_out, held_out_masked, calibrations, probabilities, results, variances)
+    share = blend_share(held_out["logistic"][test], held_out["ebm"][test], y)
+    variances = _variances(refitted, share)
+    return Measurement(
+        test, y, dates, held_out, held_out_masked, calibrations, probabilities, results, variances, share
+    )
 
 
 def _variances(refitted: Mapping[str, list[Floats]], share: float) -> dict[str, float]:
