@@ -110,15 +110,22 @@ def open_record(
             due_on=due_on,
             body=body or {},
         )
-        models.GovernanceEvent.objects.create(
-            record=row,
-            effective_on=effective_on,
-            state=state,
-            actor=act.actor,
-            audit_entry_id=entry,
-            body=body or {},
-        )
-        return _record(row)
+        return _with_event(row, effective_on, act, entry, body)
+
+
+def _with_event(row: Any, effective_on: date, act: Act, entry: int, body: dict[str, Any] | None) -> GovernanceRecord:
+    """The record after its change, the change kept in its history."""
+    from kodomo_platform.operations import models
+
+    models.GovernanceEvent.objects.create(
+        record=row,
+        effective_on=effective_on,
+        state=row.state,
+        actor=act.actor,
+        audit_entry_id=entry,
+        body=body or {},
+    )
+    return _record(row)
 
 
 def change_record(
@@ -163,15 +170,7 @@ def change_record(
         row.due_on = due_on or row.due_on
         row.body = {**row.body, **(body or {})}
         row.save()
-        models.GovernanceEvent.objects.create(
-            record=row,
-            effective_on=effective_on,
-            state=state,
-            actor=act.actor,
-            audit_entry_id=entry,
-            body=body or {},
-        )
-        return _record(row)
+        return _with_event(row, effective_on, act, entry, body)
 
 
 def governance_records(

@@ -209,6 +209,11 @@ def _steps(rules: Sequence[Term], names: Sequence[str], x: Floats) -> Floats:
     return out
 
 
+def _share_of_outcomes(y: Ints, weight: Floats | None) -> float:
+    """Weighted share of rows with the outcome, never so near to nought or one that its log odds are infinite."""
+    return float(np.clip(np.average(y, weights=weight), 1e-6, 1 - 1e-6))
+
+
 def _ridge(
     design: Floats, y: Ints, weight: Floats, mean: Floats, variance: Floats, least: Floats, most: Floats
 ) -> tuple[float, Floats]:
@@ -227,10 +232,9 @@ def _ridge(
         loss = float((weight * (np.logaddexp(0, z) - y * z)).sum() + (penalty * away**2).sum() / 2)
         return loss, rows.T @ (weight * (sigmoid(z) - y)) + penalty * away
 
-    share = float(np.clip(np.average(y, weights=weight), 1e-6, 1 - 1e-6))
     found = minimize(
         cost,
-        np.append(mean, logit(share)),
+        np.append(mean, logit(_share_of_outcomes(y, weight))),
         jac=True,
         method="L-BFGS-B",
         bounds=[*zip(least.tolist(), most.tolist(), strict=True), (-np.inf, np.inf)],
@@ -262,8 +266,7 @@ def fit_ebm(
     # a constant column carries nothing, and a wholly absent one has no bins
     useful = [n for n in range(x.shape[1]) if len(np.unique(table.x[~np.isnan(table.x[:, n]), n])) > 1]
     if not useful:
-        share = float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))
-        return _fitted("ebm", theme, table, logit(share), ())
+        return _fitted("ebm", theme, table, logit(_share_of_outcomes(table.y, table.weight)), ())
     machine = ExplainableBoostingClassifier(
         feature_names=[table.names[n] for n in useful],
         feature_types=["continuous"] * len(useful),
@@ -320,9 +323,9 @@ def _calibrated_rules(rules: Sequence[Term], table: Table, x: Floats) -> tuple[t
     """((shift, rules times their slope), log odds of the rows ``x`` by them): the rules as they fit the table's rows."""
     if not rules:
         return (0.0, ()), np.zeros(len(x))
-    share = float(np.clip(np.average(table.y, weights=table.weight), 1e-6, 1 - 1e-6))
-    slope, shift = calibrate(_steps(rules, table.names, table.x).sum(axis=1) + logit(share), table.y, table.weight)
-    shift += slope * logit(share)
+    usual = logit(_share_of_outcomes(table.y, table.weight))
+    slope, shift = calibrate(_steps(rules, table.names, table.x).sum(axis=1) + usual, table.y, table.weight)
+    shift += slope * usual
     scaled = tuple(replace(rule, scores=rule.scores * slope, std=np.abs(rule.scores) * slope * 0.5) for rule in rules)
     return (shift, scaled), _steps(scaled, table.names, x).sum(axis=1) + shift
 
